@@ -1,0 +1,120 @@
+//! Strict JSON: what is hashed and signed must have one meaning for every reader.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// Why a text is not strict JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("not strict JSON: {0}")]
+pub struct NotStrict(#[from] serde_json::Error);
+
+/// Deepest nesting accepted.
+const DEPTH_MAX: usize = 32;
+
+/// Accepts `text` when it is one JSON value without duplicate keys, without numbers that are not
+/// 64-bit integers, and not nested deeper than 32.
+///
+/// # Errors
+/// [`NotStrict`] with the first offence.
+pub fn check_strict(text: &[u8]) -> Result<(), NotStrict> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    Strict { depth: 0 }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(())
+}
+
+/// Reads a `T` from strict JSON.
+///
+/// # Errors
+/// [`NotStrict`] when the text is not strict JSON or not a `T`.
+pub fn from_strict<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, NotStrict> {
+    check_strict(text)?;
+    Ok(serde_json::from_slice(text)?)
+}
+
+struct Strict {
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Strict {
+    fn deeper<E: de::Error>(&self) -> Result<Strict, E> {
+        if self.depth >= DEPTH_MAX {
+            return Err(E::custom("nested too deeply"));
+        }
+        Ok(Strict {
+            depth: self.depth + 1,
+        })
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("strict JSON")
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Err(E::custom("a number is not an integer"))
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(self.deeper()?)?.is_some() {}
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            map.next_value_seed(self.deeper()?)?;
+            if !seen.insert(key) {
+                return Err(de::Error::custom("duplicate key"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ambiguous_texts_are_refused() {
+        for (text, accepted) in [
+            (r#"{"a":1,"b":[true,null,"x",-3]}"#, true),
+            (r#"{"a":1,"a":2}"#, false),
+            (r#"{"x":{"a":1,"a":1}}"#, false),
+            (r#"{"a":1.0}"#, false),
+            (r#"{"a":1e3}"#, false),
+            (r#"{"a":99999999999999999999}"#, false),
+            (r#"{"a":1} "#, true),
+            (r#"{"a":1}{}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(check_strict(text.as_bytes()).is_ok(), accepted, "{text}");
+        }
+        assert!(check_strict("[".repeat(5_000).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! The pure rules of a shop: money, tax, catalogue, cart, sale, posting, stock, time and events.
+//!
+//! Knows no clock, no randomness, no file, no socket and no float: every fact it needs is passed in,
+//! so the same input gives the same output on a handheld, a desktop till, the server and the simulator.
+//!
+//! Start reading at [`event`] (the facts that travel), then [`cart`] and [`sale`] (how one comes about),
+//! then [`stock`] (what the facts mean for the shelf).
+
+pub mod catalog;
+pub mod config;
+pub mod entropy;
+pub mod event;
+pub mod ids;
+pub mod json;
+pub mod money;
+pub mod quantity;
+pub mod time;
