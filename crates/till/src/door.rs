@@ -1,0 +1,1092 @@
+//! The door: all that a till can be asked, all that it can answer, and why it may refuse.
+//!
+//! Amounts are integer minor units of the store's currency, quantities integer thousandths.
+//! The user interface computes nothing: it shows what stands in a [`Reply`].
+
+use std::collections::BTreeMap;
+
+use domain::catalog::{Language, Names, StockClass};
+use domain::config::Role;
+use domain::event::TenderKind;
+use domain::ids::{JobId, LocationId, RequestId, SaleId, UserId, VariantId};
+use domain::money::Currency;
+use domain::quantity::Quantity;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// One request: the same id always gets the same answer, after a restart too.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Made by the caller, never reused for another command.
+    pub id: RequestId,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Done.
+    Ok(Reply),
+    /// Not done, nothing changed.
+    Refused(Refusal),
+}
+
+/// A manager's word for one action.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// The manager.
+    pub user: UserId,
+    /// Their PIN.
+    pub pin: String,
+}
+
+impl std::fmt::Debug for Approval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Approval {{ user: {} }}", self.user)
+    }
+}
+
+/// A discount as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum DiscountInput {
+    /// Share of the price, in hundredths of a percent (`1000` = 10 %).
+    Percent {
+        /// Hundredths of a percent, 0 to 10000.
+        bp: u32,
+    },
+    /// Fixed amount off the line or cart.
+    Amount {
+        /// Minor units.
+        #[ts(type = "number")]
+        minor: i64,
+    },
+    /// Takes the discount off again.
+    None,
+}
+
+/// A tender as it is entered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(deny_unknown_fields)]
+pub struct TenderInput {
+    /// How it is paid.
+    pub kind: TenderKind,
+    /// Amount handed over; none means exactly what is still due.
+    #[ts(type = "number | null")]
+    #[serde(default)]
+    pub amount_minor: Option<i64>,
+    /// Terminal slip or cheque number; required for card and other.
+    #[serde(default)]
+    pub reference: Option<String>,
+}
+
+/// Pieces counted of one denomination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(deny_unknown_fields)]
+pub struct Pieces {
+    /// Denomination in minor units.
+    #[ts(type = "number")]
+    pub denomination_minor: i64,
+    /// How many.
+    #[ts(type = "number")]
+    pub pieces: i64,
+}
+
+/// Where receipts go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PrinterTarget {
+    /// Pictures in the till's receipts folder.
+    File,
+    /// A network printer.
+    Tcp {
+        /// `host:port`.
+        address: String,
+    },
+    /// No paper.
+    None,
+}
+
+/// Settings of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Language of the screens.
+    pub language: Language,
+    /// Language of receipts, none for the store's.
+    #[serde(default)]
+    pub receipt_language: Option<Language>,
+    /// Printer.
+    pub printer: PrinterTarget,
+    /// Printer profile (`generic-58`, `generic-80`).
+    pub profile: String,
+}
+
+/// Everything a till can be asked.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum Command {
+    /// How the till is: enrolment, sign-in, shift, sync backlog, printer. Never refused.
+    Status {},
+    /// Makes this device a till with a one-time code. Answers `Pending`; progress shows in `Status`.
+    Enrol {
+        /// Address of the server, `https://...`; `http://` only for loopback.
+        server: String,
+        /// Code from head office.
+        code: String,
+    },
+    /// Reads the device settings.
+    GetSettings {},
+    /// Changes the device settings.
+    SetSettings {
+        /// New settings, whole.
+        settings: Settings,
+    },
+    /// Queues a test page.
+    TestPrint {},
+
+    /// Staff that may sign in here.
+    ListUsers {},
+    /// Signs in by PIN. 5 wrong PINs: 30 s wait, doubling; 10: a manager must unblock.
+    SignIn {
+        /// Who.
+        user: UserId,
+        /// PIN.
+        pin: String,
+    },
+    /// Signs out. The cart is kept as parked when it has lines.
+    SignOut {},
+    /// A manager unblocks a member of staff.
+    Unblock {
+        /// Who is blocked.
+        user: UserId,
+        /// Manager.
+        approval: Approval,
+    },
+    /// A manager gives somebody a new PIN on this device.
+    ResetPin {
+        /// Whose PIN.
+        user: UserId,
+        /// New PIN: 4 digits or more, 6 for managers; no 0000 or 1234.
+        new_pin: String,
+        /// Manager.
+        approval: Approval,
+    },
+
+    /// Opens a shift with a counted float.
+    OpenShift {
+        /// Float by denomination.
+        count: Vec<Pieces>,
+        /// Manager, when the trading day would go back or jump by more than 2 days.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Totals of the open shift so far.
+    XReport {
+        /// Also print it.
+        #[serde(default)]
+        print: bool,
+    },
+    /// Counts the drawer and closes the shift: writes and prints the Z report.
+    CloseShift {
+        /// Drawer by denomination.
+        count: Vec<Pieces>,
+        /// Manager, when the difference is above the store's limit.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Opens the drawer without a sale.
+    OpenDrawer {},
+
+    /// The cart as it is.
+    GetCart {},
+    /// Adds what a barcode (GTIN of any length, or a SKU) names.
+    ScanCode {
+        /// As read by the scanner.
+        code: String,
+    },
+    /// Finds variants by name, SKU or start of a barcode, in any of the three languages.
+    Search {
+        /// Words; empty lists everything.
+        query: String,
+        /// Rows to skip.
+        #[serde(default)]
+        offset: u32,
+        /// Most rows wanted, at most 100.
+        #[serde(default)]
+        limit: Option<u32>,
+    },
+    /// Adds a variant found by search.
+    AddLine {
+        /// Variant.
+        variant: VariantId,
+        /// Quantity in thousandths; one unit when left out.
+        #[serde(default)]
+        quantity: Option<Quantity>,
+    },
+    /// Changes the quantity of a line; at least 1 thousandth.
+    SetQuantity {
+        /// Line number.
+        line: u32,
+        /// Quantity in thousandths.
+        quantity: Quantity,
+    },
+    /// Charges another unit price; needs a manager.
+    SetPrice {
+        /// Line number.
+        line: u32,
+        /// Unit price, tax included.
+        #[ts(type = "number")]
+        unit_minor: i64,
+        /// Manager; not needed when one is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Discount on a line.
+    DiscountLine {
+        /// Line number.
+        line: u32,
+        /// Discount.
+        discount: DiscountInput,
+        /// Manager, when it is above the store's limit.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Discount on the cart, spread over its lines.
+    DiscountCart {
+        /// Discount.
+        discount: DiscountInput,
+        /// Manager, when it is above the store's limit.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Takes a line off the cart; leaves a trace.
+    RemoveLine {
+        /// Line number.
+        line: u32,
+    },
+    /// Puts a line back that was taken off this cart.
+    RestoreLine {
+        /// Line number.
+        line: u32,
+    },
+    /// Gives the cart up; leaves a trace.
+    ClearCart {},
+    /// Parks the cart.
+    Park {
+        /// Note to find it by.
+        #[serde(default)]
+        label: Option<String>,
+    },
+    /// Parked carts.
+    ListParked {},
+    /// Brings a parked cart back; the cart in hand, if it has lines, is parked.
+    Recall {
+        /// The parked cart.
+        sale: SaleId,
+    },
+
+    /// Records a tender of a split payment.
+    AddTender {
+        /// Tender.
+        tender: TenderInput,
+    },
+    /// Takes a recorded tender off again.
+    RemoveTender {
+        /// Position in the cart's tenders, from 0.
+        index: u32,
+    },
+    /// Completes the sale with the recorded tenders and these.
+    Complete {
+        /// Cart this is meant for; another cart in hand is refused.
+        sale: SaleId,
+        /// Further tenders, often just one.
+        #[serde(default)]
+        tenders: Vec<TenderInput>,
+    },
+    /// Undoes a completed sale of the open shift as a whole; needs a manager.
+    ReverseSale {
+        /// Receipt number.
+        number: String,
+        /// Why.
+        reason: String,
+        /// Manager; not needed when one is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+
+    /// Recent receipts, newest first, or those whose number contains the query.
+    ListReceipts {
+        /// Part of a number; empty for the newest.
+        #[serde(default)]
+        query: String,
+        /// Most rows wanted, at most 100.
+        #[serde(default)]
+        limit: Option<u32>,
+    },
+    /// A receipt by number, with its picture.
+    GetReceipt {
+        /// Receipt number.
+        number: String,
+    },
+    /// Prints the last receipt again, marked as a copy.
+    ReprintLast {},
+    /// Prints a receipt again, marked as a copy.
+    Reprint {
+        /// Receipt number.
+        number: String,
+    },
+    /// Print jobs that wait or are uncertain.
+    ListPrintJobs {},
+    /// Says what became of an uncertain print job.
+    ResolvePrintJob {
+        /// Job.
+        job: JobId,
+        /// True when the paper came out complete; false prints a copy, marked as such.
+        came_out: bool,
+    },
+
+    /// Stock of a variant, here and elsewhere, with its age.
+    StockOf {
+        /// Variant.
+        variant: VariantId,
+    },
+    /// Asks the sync driver to try now.
+    SyncNow {},
+
+    /// What the outside answered to a pending job; refused from outside the program.
+    JobFinished {
+        /// Job of a `Pending` reply.
+        job: JobId,
+        /// Result.
+        result: JobResult,
+    },
+}
+
+/// What became of a job that needed the outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum JobResult {
+    /// The device is a till; `enrolled` is the server's answer as JSON text.
+    Enrolled {
+        /// `sync_protocol::Enrolled` as JSON.
+        enrolled: String,
+    },
+    /// The owner has yet to confirm.
+    EnrolPending {
+        /// Six digits shown on both sides.
+        fingerprint: String,
+    },
+    /// It failed.
+    Failed {
+        /// Code of the refusal to show.
+        code: String,
+    },
+}
+
+/// What a till answers.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(tag = "type")]
+pub enum Reply {
+    /// Done, nothing to show.
+    Done {},
+    /// Under way outside; look at `Status`.
+    Pending {
+        /// Job.
+        job: JobId,
+    },
+    /// State of the till.
+    Status(Box<Status>),
+    /// Settings.
+    Settings(Settings),
+    /// Staff.
+    Users {
+        /// Everybody active, by name.
+        users: Vec<UserView>,
+    },
+    /// The cart after the change.
+    Cart(Box<CartView>),
+    /// Search results.
+    Variants {
+        /// Rows.
+        rows: Vec<VariantView>,
+        /// More rows follow.
+        more: bool,
+    },
+    /// Parked carts, newest first.
+    Parked {
+        /// Rows.
+        carts: Vec<ParkedView>,
+    },
+    /// The sale is in the ledger.
+    Completed(Box<CompletedView>),
+    /// Receipts, newest first.
+    Receipts {
+        /// Rows.
+        receipts: Vec<ReceiptRow>,
+    },
+    /// A receipt.
+    Receipt(Box<ReceiptView>),
+    /// Print jobs.
+    PrintJobs {
+        /// Rows, oldest first.
+        jobs: Vec<PrintJobView>,
+    },
+    /// X or Z report.
+    Report(Box<ReportView>),
+    /// Stock.
+    Stock(Box<StockView>),
+}
+
+/// State of the till.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct Status {
+    /// Where enrolment stands.
+    pub enrolment: Enrolment,
+    /// Version of the program.
+    pub app: String,
+    /// Store, once enrolled and configured.
+    pub store: Option<StoreView>,
+    /// Till number, once enrolled.
+    pub till: Option<String>,
+    /// Configuration, catalogue and prices have arrived: the till can sell.
+    pub ready: bool,
+    /// Variants known.
+    pub variants: u32,
+    /// Who is signed in.
+    pub user: Option<UserView>,
+    /// The open shift.
+    pub shift: Option<ShiftView>,
+    /// Sync.
+    pub sync: SyncView,
+    /// Printer.
+    pub printer: PrinterView,
+    /// Parked carts.
+    pub parked: u32,
+    /// Language of the screens.
+    pub language: Language,
+}
+
+/// Where enrolment stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Enrolment {
+    /// Not a till yet.
+    None,
+    /// Asked, no answer yet.
+    Asking,
+    /// The owner has to confirm this fingerprint.
+    Pending {
+        /// Six digits.
+        fingerprint: String,
+    },
+    /// The last try failed.
+    Failed {
+        /// Code of the refusal to show.
+        code: String,
+    },
+    /// A till.
+    Enrolled,
+}
+
+/// A store on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct StoreView {
+    /// Code.
+    pub store: String,
+    /// Chain.
+    pub chain: String,
+    /// Name.
+    pub name: Names,
+    /// Country, ISO 3166.
+    pub country: String,
+    /// Currency.
+    pub currency: CurrencyView,
+}
+
+/// A currency on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct CurrencyView {
+    /// ISO code.
+    pub code: Currency,
+    /// Decimals.
+    pub exponent: u32,
+    /// Symbol in Latin script.
+    pub symbol_latin: String,
+    /// Symbol in Arabic script.
+    pub symbol_arabic: String,
+    /// Denominations, ascending, minor units.
+    #[ts(type = "number[]")]
+    pub denominations_minor: Vec<i64>,
+}
+
+/// A member of staff on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct UserView {
+    /// Id.
+    pub user: UserId,
+    /// Name.
+    pub name: String,
+    /// Role.
+    pub role: Role,
+    /// A manager must unblock first.
+    pub blocked: bool,
+}
+
+/// The open shift on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct ShiftView {
+    /// Trading day.
+    pub business_date: String,
+    /// Opened at, local time.
+    pub opened_at: String,
+    /// Opened by.
+    pub opened_by: String,
+    /// Receipts so far.
+    #[ts(type = "number")]
+    pub receipts: u64,
+}
+
+/// How synchronisation stands. Offline is normal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct SyncView {
+    /// State.
+    pub state: SyncState,
+    /// Events that the server has not acknowledged.
+    #[ts(type = "number")]
+    pub unsynced: u64,
+    /// Age of the oldest of them, in milliseconds.
+    #[ts(type = "number | null")]
+    pub oldest_age_ms: Option<i64>,
+    /// Milliseconds since the server last answered, none for never.
+    #[ts(type = "number | null")]
+    pub last_contact_age_ms: Option<i64>,
+    /// Code of the problem, for state `problem`.
+    pub problem: Option<String>,
+}
+
+/// One word for synchronisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncState {
+    /// Never spoken to a server in this run.
+    Starting,
+    /// The last try worked.
+    Online,
+    /// The last try did not reach the server.
+    Offline,
+    /// The server answered, but something needs a person.
+    Problem,
+}
+
+/// How printing stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct PrinterView {
+    /// Target.
+    pub target: PrinterTarget,
+    /// Jobs that wait.
+    pub queued: u32,
+    /// Jobs that a person must look at.
+    pub uncertain: u32,
+    /// Why the first waiting job does not go out, if it was tried.
+    pub problem: Option<String>,
+}
+
+/// The cart on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct CartView {
+    /// Id of the cart and of the sale it becomes.
+    pub sale: SaleId,
+    /// Lines in the order of entry.
+    pub lines: Vec<LineView>,
+    /// Line that the last command touched.
+    pub touched: Option<u32>,
+    /// Sum of line totals before the cart discount.
+    #[ts(type = "number")]
+    pub subtotal_minor: i64,
+    /// Discount on the cart.
+    #[ts(type = "number")]
+    pub cart_discount_minor: i64,
+    /// The cart discount as it was asked for.
+    pub cart_discount: DiscountInput,
+    /// Levies on the document.
+    pub levies: Vec<LevyView>,
+    /// Tax per rate.
+    pub taxes: Vec<TaxView>,
+    /// Due for exact payment, tax and levies included.
+    #[ts(type = "number")]
+    pub total_minor: i64,
+    /// Units.
+    pub units: Quantity,
+    /// Tenders recorded so far.
+    pub tenders: Vec<TenderView>,
+    /// Still due after them.
+    #[ts(type = "number")]
+    pub due_minor: i64,
+    /// Still due if it is all paid in cash, rounded where the store rounds cash.
+    #[ts(type = "number")]
+    pub due_cash_minor: i64,
+    /// Notes a shopper is likely to hand over, ascending, above the amount due.
+    #[ts(type = "number[]")]
+    pub quick_cash_minor: Vec<i64>,
+    /// Warnings to show, none of which blocks.
+    pub warnings: Vec<Refusal>,
+}
+
+/// A line of the cart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct LineView {
+    /// Line number.
+    pub line: u32,
+    /// Variant.
+    pub variant: VariantId,
+    /// SKU.
+    pub sku: String,
+    /// Name.
+    pub names: Names,
+    /// Option values, as `42 / Bleu`.
+    pub options: String,
+    /// Quantity.
+    pub quantity: Quantity,
+    /// Unit price charged.
+    #[ts(type = "number")]
+    pub unit_minor: i64,
+    /// Unit price of the list.
+    #[ts(type = "number")]
+    pub list_minor: i64,
+    /// Discount on the line.
+    #[ts(type = "number")]
+    pub discount_minor: i64,
+    /// The discount as it was asked for.
+    pub discount: DiscountInput,
+    /// Line total after its own discount.
+    #[ts(type = "number")]
+    pub total_minor: i64,
+}
+
+/// A levy on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct LevyView {
+    /// Code; its name stands in the catalogues of texts as `receipt.levy.{code}`.
+    pub code: String,
+    /// Amount.
+    #[ts(type = "number")]
+    pub minor: i64,
+}
+
+/// Net and tax of a rate on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct TaxView {
+    /// Percent as text.
+    pub rate: String,
+    /// Net.
+    #[ts(type = "number")]
+    pub net_minor: i64,
+    /// Tax.
+    #[ts(type = "number")]
+    pub tax_minor: i64,
+}
+
+/// A tender on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct TenderView {
+    /// Kind.
+    pub kind: TenderKind,
+    /// Amount handed over.
+    #[ts(type = "number")]
+    pub amount_minor: i64,
+    /// Reference.
+    pub reference: Option<String>,
+}
+
+/// A variant in search results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct VariantView {
+    /// Id.
+    pub variant: VariantId,
+    /// SKU.
+    pub sku: String,
+    /// Name of the style.
+    pub names: Names,
+    /// Option values.
+    pub options: String,
+    /// Brand.
+    pub brand: String,
+    /// First barcode, 14 digits, may be empty.
+    pub gtin: String,
+    /// Price today, none when the list has none.
+    #[ts(type = "number | null")]
+    pub price_minor: Option<i64>,
+    /// On hand here; none for untracked.
+    pub stock: Option<Quantity>,
+    /// Stock class here.
+    pub class: StockClass,
+}
+
+/// A parked cart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct ParkedView {
+    /// Id.
+    pub sale: SaleId,
+    /// Note.
+    pub label: String,
+    /// When, local time.
+    pub at: String,
+    /// Units.
+    pub units: Quantity,
+    /// Total.
+    #[ts(type = "number")]
+    pub total_minor: i64,
+    /// First line's name.
+    pub first: Option<Names>,
+}
+
+/// A sale that is in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct CompletedView {
+    /// Sale.
+    pub sale: SaleId,
+    /// Receipt number.
+    pub number: String,
+    /// Total.
+    #[ts(type = "number")]
+    pub total_minor: i64,
+    /// Cash handed over.
+    #[ts(type = "number")]
+    pub cash_minor: i64,
+    /// Change to give.
+    #[ts(type = "number")]
+    pub change_minor: i64,
+    /// Print job of the receipt.
+    pub job: Option<JobId>,
+    /// The new, empty cart.
+    pub next: Box<CartView>,
+}
+
+/// A receipt in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct ReceiptRow {
+    /// Number.
+    pub number: String,
+    /// Local time.
+    pub at: String,
+    /// Total.
+    #[ts(type = "number")]
+    pub total_minor: i64,
+    /// Units.
+    pub units: Quantity,
+    /// It was undone, or undoes another.
+    pub reversed: bool,
+    /// Number of the receipt it undoes.
+    pub reverses: Option<String>,
+    /// It belongs to the open shift and can be undone.
+    pub reversible: bool,
+}
+
+/// A receipt with its picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct ReceiptView {
+    /// The row.
+    pub row: ReceiptRow,
+    /// PNG, base64.
+    pub png_base64: String,
+    /// Times it was printed again.
+    pub copies: u32,
+}
+
+/// A print job on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct PrintJobView {
+    /// Job.
+    pub job: JobId,
+    /// Number of the document, or its kind.
+    pub document: String,
+    /// State.
+    pub state: PrintState,
+    /// Why it waits or is uncertain.
+    pub cause: Option<String>,
+    /// Queued at, local time.
+    pub at: String,
+}
+
+/// State of a print job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(rename_all = "snake_case")]
+pub enum PrintState {
+    /// Waits.
+    Queued,
+    /// Being sent.
+    Claimed,
+    /// The printer confirmed.
+    Printed,
+    /// Handed over to a printer that cannot confirm.
+    Accepted,
+    /// Bytes left, nothing came back: a person decides.
+    Uncertain,
+}
+
+/// An X or Z report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct ReportView {
+    /// Z number, none for an X.
+    #[ts(type = "number | null")]
+    pub z_number: Option<u64>,
+    /// Trading day.
+    pub business_date: String,
+    /// Opened at, local time.
+    pub opened_at: String,
+    /// Sales.
+    #[ts(type = "number")]
+    pub sales: u64,
+    /// Reversals.
+    #[ts(type = "number")]
+    pub reversals: u64,
+    /// Units.
+    pub units: Quantity,
+    /// Takings.
+    #[ts(type = "number")]
+    pub takings_minor: i64,
+    /// Discounts.
+    #[ts(type = "number")]
+    pub discounts_minor: i64,
+    /// Cash rounding.
+    #[ts(type = "number")]
+    pub rounding_minor: i64,
+    /// Levies.
+    pub levies: Vec<LevyView>,
+    /// Tax.
+    pub taxes: Vec<TaxView>,
+    /// Money kept by kind of tender.
+    #[ts(type = "Record<string, number>")]
+    pub tenders_minor: BTreeMap<TenderKind, i64>,
+    /// Float.
+    #[ts(type = "number")]
+    pub float_minor: i64,
+    /// Cash that should be there.
+    #[ts(type = "number")]
+    pub expected_minor: i64,
+    /// Cash counted, on a Z.
+    #[ts(type = "number | null")]
+    pub counted_minor: Option<i64>,
+    /// Counted minus expected, on a Z.
+    #[ts(type = "number | null")]
+    pub difference_minor: Option<i64>,
+    /// Perpetual total, on a Z.
+    #[ts(type = "number | null")]
+    pub perpetual_minor: Option<i64>,
+    /// Print job, when printed.
+    pub job: Option<JobId>,
+    /// Carts parked at closing; they are kept.
+    pub parked: u32,
+    /// PNG of the paper, base64; on a Z.
+    pub png_base64: Option<String>,
+}
+
+/// Stock of a variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct StockView {
+    /// The variant.
+    pub variant: VariantView,
+    /// By location, this store first.
+    pub locations: Vec<StockAt>,
+}
+
+/// Stock at one location.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct StockAt {
+    /// Location.
+    pub location: LocationId,
+    /// Name.
+    pub name: Names,
+    /// On hand as known here; none when nothing is known.
+    pub quantity: Option<Quantity>,
+    /// Age of the server's figure in milliseconds, none when never synced.
+    #[ts(type = "number | null")]
+    pub age_ms: Option<i64>,
+}
+
+/// Why a command was not carried out. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+pub struct Refusal {
+    /// Stable code; its text stands in the catalogues as `refusal.{code}`.
+    pub code: RefusalCode,
+    /// Values for the text: amounts as `{name}_minor` integers, everything else as text.
+    #[ts(type = "Record<string, string | number>")]
+    pub params: BTreeMap<String, serde_json::Value>,
+}
+
+/// All reasons to refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(export)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// The command cannot be read (params: `detail`).
+    InvalidCommand,
+    /// The request id was used for another command.
+    RequestIdReused,
+    /// Only the program itself may send this.
+    InternalCommand,
+    /// The device is not enrolled.
+    NotEnrolled,
+    /// The device is enrolled already.
+    AlreadyEnrolled,
+    /// Configuration, catalogue or prices have not arrived.
+    NotReady,
+    /// The server address is no address, or plain http to another machine.
+    BadServerAddress,
+    /// The enrolment code is wrong, used or expired.
+    EnrolCodeInvalid,
+    /// The server did not answer.
+    ServerUnreachable,
+    /// The server answered something else than our protocol.
+    ServerNonsense,
+    /// Nobody is signed in.
+    SignInRequired,
+    /// No such member of staff, or inactive.
+    UserUnknown,
+    /// Wrong PIN (params: `left` tries before a wait).
+    WrongPin,
+    /// Wait (params: `wait_ms`).
+    PinWait,
+    /// Blocked until a manager unblocks.
+    PinBlocked,
+    /// The new PIN is too short, not digits, or too common.
+    PinWeak,
+    /// A manager must approve.
+    ManagerRequired,
+    /// No shift is open.
+    ShiftRequired,
+    /// A shift is open already.
+    ShiftOpen,
+    /// The trading day would go back or jump (params: `last`, `today`).
+    DateApprovalRequired,
+    /// A count has an unknown denomination or a negative number of pieces (params: `denomination_minor`).
+    CountInvalid,
+    /// The difference needs a manager (params: `difference_minor`, `limit_minor`).
+    DifferenceApprovalRequired,
+    /// No variant has this code (params: `code`).
+    UnknownCode,
+    /// No such variant.
+    UnknownVariant,
+    /// The variant has no price today (params: `sku`).
+    NoPrice,
+    /// The variant's tax category has no rate today (params: `tax`).
+    NoTaxRate,
+    /// No such line.
+    UnknownLine,
+    /// The quantity is zero, negative or too large.
+    QuantityInvalid,
+    /// The price is negative or too large.
+    PriceInvalid,
+    /// The discount is negative, above 100 percent or above the price.
+    DiscountInvalid,
+    /// The discount needs a manager (params: `limit_bp`).
+    DiscountApprovalRequired,
+    /// An amount would overflow.
+    AmountOverflow,
+    /// The cart has too many lines (params: `max`).
+    TooManyLines,
+    /// The cart has no lines.
+    EmptyCart,
+    /// The cart in hand is another one.
+    OtherCart,
+    /// Tenders are recorded: take them off first.
+    TendersRecorded,
+    /// No such parked cart.
+    UnknownParked,
+    /// The tender's amount is not positive.
+    TenderInvalid,
+    /// The tender is above what is due and is not cash (params: `due_minor`).
+    TenderAboveDue,
+    /// Card and other tenders need a reference.
+    ReferenceRequired,
+    /// No such tender.
+    UnknownTender,
+    /// Less than due (params: `due_minor`, `tendered_minor`).
+    Underpaid,
+    /// No right is left for a strict variant (params: `sku`).
+    NoRight,
+    /// No such receipt.
+    UnknownReceipt,
+    /// There is no receipt yet.
+    NoReceipt,
+    /// The receipt was undone already, or is itself an undoing.
+    AlreadyReversed,
+    /// The receipt belongs to a closed shift.
+    ShiftOfReceiptClosed,
+    /// No such print job, or it is not uncertain.
+    UnknownPrintJob,
+    /// No such printer profile (params: `profile`).
+    UnknownProfile,
+    /// The printer address is no `host:port`.
+    BadPrinterAddress,
+    /// A text is too long or has control characters (params: `field`).
+    TextInvalid,
+    /// Warning: the server says that stock is used up here (params: `sku`).
+    StockBelowZero,
+    /// The data folder cannot be written: full, read-only or gone. The sale was not taken.
+    StorageFailed,
+    /// Something broke inside; the log has the details (params: `log`).
+    Internal,
+}
+
+impl Refusal {
+    /// A refusal without parameters.
+    pub fn new(code: RefusalCode) -> Refusal {
+        Refusal { code, params: BTreeMap::new() }
+    }
+
+    /// Adds a parameter.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Refusal {
+        self.params.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl From<RefusalCode> for Refusal {
+    fn from(code: RefusalCode) -> Refusal {
+        Refusal::new(code)
+    }
+}
