@@ -8,17 +8,17 @@
 
 #![deny(missing_docs)]
 
+pub mod bitmap;
+pub mod codes;
 pub mod document;
+pub mod encode;
+pub mod format;
+pub mod layout;
+pub mod profile;
 pub mod sale_receipt;
 pub mod shift_report;
 pub mod test_page;
 pub mod texts;
-pub mod format;
-pub mod layout;
-pub mod bitmap;
-pub mod codes;
-pub mod profile;
-pub mod encode;
 
 pub use bitmap::Bitmap;
 pub use document::{Block, Document};
