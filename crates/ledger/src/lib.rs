@@ -1,1 +1,38 @@
-//! ledger
+//! The till's own SQLite file: the journal of facts, and what can be recomputed from it.
+//!
+//! Knows no network, no screen, no printer and no clock: time comes in with each fact. One process writes a
+//! file; others may read it beside the writer. Everything but the journal, the feeds' rows and a few device
+//! notes is a projection, and [`Ledger::verify`] recomputes every one of them from the stored bytes.
+//!
+//! Start reading at [`Ledger`] (`ledger.rs`), then [`WriteTx::append`] (`journal.rs`) and `projection.rs`;
+//! `feed.rs` and `catalogue.rs` hold what head office sends, `verify.rs` says what must always be true.
+
+mod answers;
+mod catalogue;
+mod error;
+mod feed;
+mod journal;
+mod ledger;
+mod open;
+mod print;
+mod projection;
+mod receipts;
+mod shifts;
+mod sql;
+mod stock;
+mod sync_state;
+mod verify;
+
+pub use answers::StoredAnswer;
+pub use catalogue::Item;
+pub use error::{LedgerError, OpenError, StorageError, StorageKind};
+pub use feed::PageOutcome;
+pub use journal::StoredEvent;
+pub use ledger::{Identity, Ledger, NewStream, WriteTx};
+pub use open::{Durability, OpenOptions, SQLITE_VERSION_MIN};
+pub use print::{NewPrintJob, PrintFilter, PrintJob, PrintKind, PrintState, PrintUpdate};
+pub use receipts::{Receipt, ReceiptBody};
+pub use shifts::OpenShift;
+pub use stock::StockKnown;
+pub use sync_state::Unsynced;
+pub use verify::{FeedReport, FirstBad, VerifyReport};

@@ -1,0 +1,1 @@
+//! Projections: what each fact changes.
