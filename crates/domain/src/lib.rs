@@ -8,6 +8,15 @@
 
 pub mod catalog;
 pub mod config;
+pub mod text;
+pub mod number;
+pub mod tax;
+pub mod cash;
+pub mod cart;
+pub mod sale;
+pub mod shift;
+pub mod stock;
+pub mod posting;
 pub mod entropy;
 pub mod event;
 pub mod ids;

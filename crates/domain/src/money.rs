@@ -233,6 +233,43 @@ pub(crate) fn parse_scaled(text: &str, scale: u32) -> Result<i64, ScaledError> {
     Ok(if negative { -magnitude } else { magnitude })
 }
 
+/// Splits `total_minor` over `weights` so that the parts sum to it exactly.
+///
+/// # Units
+/// `total_minor` in minor units; `weights` are non-negative ratios, any unit.
+/// # Shape
+/// As many parts as weights, in their order; leftover units go to the largest remainders, ties to the first.
+/// Weights that are all zero put everything on the first part.
+/// # Source
+/// Largest-remainder (Hamilton) method.
+pub fn allocate(total_minor: i64, weights: &[i64]) -> Vec<i64> {
+    let sum: i128 = weights.iter().map(|weight| i128::from((*weight).max(0))).sum();
+    let mut parts = vec![0_i64; weights.len()];
+    if sum == 0 {
+        if let Some(first) = parts.first_mut() {
+            *first = total_minor;
+        }
+        return parts;
+    }
+    let magnitude = i128::from(total_minor).abs();
+    let sign = if total_minor < 0 { -1 } else { 1 };
+    let mut left = magnitude;
+    let mut remainders = Vec::with_capacity(weights.len());
+    for (index, weight) in weights.iter().enumerate() {
+        let scaled = magnitude * i128::from((*weight).max(0));
+        let share = scaled / sum;
+        left -= share;
+        remainders.push((std::cmp::Reverse(scaled % sum), index));
+        // A share is at most the total, so it fits as the total does; the sign is put on while it is wide.
+        parts[index] = i64::try_from(share * sign).unwrap_or(total_minor);
+    }
+    remainders.sort_unstable();
+    for (_, index) in remainders.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+        parts[index] += if sign < 0 { -1 } else { 1 };
+    }
+    parts
+}
+
 /// Formats `minor` units as plain digits: `1 234.567`, thousands separated by a space, Latin digits,
 /// leading minus, always all decimals. One format for every language: it is what notes and shop
 /// labels in both countries show, and a thermal printer has no narrow no-break space.

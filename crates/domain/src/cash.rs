@@ -1,0 +1,123 @@
+//! Notes and coins: counting a drawer, rounding the cash leg, and what shoppers are likely to hand over.
+
+use crate::config::CashRounding;
+use crate::event::CashCount;
+use crate::money::{Currency, MINOR_MAX};
+
+/// Why a count cannot be summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CountError {
+    /// The currency has no such coin or note.
+    #[error("there is no piece of {denomination_minor}")]
+    UnknownDenomination {
+        /// Denomination in minor units.
+        denomination_minor: i64,
+    },
+    /// Fewer than no pieces.
+    #[error("a negative number of pieces of {denomination_minor}")]
+    NegativePieces {
+        /// Denomination in minor units.
+        denomination_minor: i64,
+    },
+    /// The sum does not fit.
+    #[error("the count overflows")]
+    Overflow,
+}
+
+/// What a count comes to, in minor units.
+///
+/// # Errors
+/// [`CountError`], with the first denomination that is wrong.
+pub fn count_total(count: &CashCount, currency: Currency) -> Result<i64, CountError> {
+    let mut total = 0_i64;
+    for (denomination_minor, pieces) in count {
+        if !currency.denominations_minor().contains(denomination_minor) {
+            return Err(CountError::UnknownDenomination { denomination_minor: *denomination_minor });
+        }
+        if *pieces < 0 {
+            return Err(CountError::NegativePieces { denomination_minor: *denomination_minor });
+        }
+        let sum = denomination_minor.checked_mul(*pieces).and_then(|amount| total.checked_add(amount));
+        total = sum.ok_or(CountError::Overflow)?;
+    }
+    Ok(total)
+}
+
+/// `minor` rounded to the nearest multiple of the unit, half away from zero; unchanged without rounding.
+pub fn round_cash(minor: i64, rounding: Option<CashRounding>) -> i64 {
+    let Some(unit) = rounding.map(|rounding| rounding.unit_minor).filter(|unit| *unit > 1) else { return minor };
+    let (magnitude, unit) = (i128::from(minor).abs(), i128::from(unit));
+    let rounded = (magnitude + unit / 2) / unit * unit;
+    let signed = if minor < 0 { -rounded } else { rounded };
+    i64::try_from(signed).unwrap_or(minor)
+}
+
+/// Up to four amounts above `due_minor` that a shopper is likely to hand over, ascending: the next multiples
+/// of the notes in circulation.
+pub fn quick_cash(due_minor: i64, currency: Currency) -> Vec<i64> {
+    if due_minor <= 0 || due_minor > MINOR_MAX / 2 {
+        return Vec::new();
+    }
+    let notes_from = match currency {
+        Currency::Tnd => 5_000,
+        Currency::Mad => 2_000,
+        Currency::Eur => 500,
+    };
+    let pieces = currency.denominations_minor().iter().copied();
+    let coin_from = notes_from / 5;
+    let mut amounts: Vec<i64> = pieces
+        .filter(|piece| *piece >= coin_from)
+        .map(|piece| (due_minor / piece + 1) * piece)
+        .filter(|amount| *amount <= due_minor.saturating_mul(4).max(notes_from * 2))
+        .collect();
+    amounts.sort_unstable();
+    amounts.dedup();
+    amounts.truncate(4);
+    amounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drawer_is_summed_by_denomination() {
+        let count = CashCount::from([(20_000, 2), (500, 3), (100, 1)]);
+        assert_eq!(count_total(&count, Currency::Tnd), Ok(41_600));
+        let unknown = CashCount::from([(3_000, 1)]);
+        let error = CountError::UnknownDenomination { denomination_minor: 3_000 };
+        assert_eq!(count_total(&unknown, Currency::Tnd), Err(error));
+        let negative = CashCount::from([(500, -1)]);
+        assert_eq!(count_total(&negative, Currency::Tnd), Err(CountError::NegativePieces { denomination_minor: 500 }));
+        let huge = CashCount::from([(500, i64::MAX)]);
+        assert_eq!(count_total(&huge, Currency::Tnd), Err(CountError::Overflow));
+    }
+
+    #[test]
+    fn cash_rounds_to_the_unit_half_away_from_zero() {
+        let unit = |unit_minor| Some(CashRounding { unit_minor });
+        for (minor, rounding, rounded) in [
+            (119_990, unit(50), 120_000),
+            (119_974, unit(50), 119_950),
+            (119_975, unit(50), 120_000),
+            (-119_975, unit(50), -120_000),
+            (1_234, None, 1_234),
+            (i64::MAX, unit(50), i64::MAX),
+        ] {
+            assert_eq!(round_cash(minor, rounding), rounded, "{minor}");
+        }
+    }
+
+    #[test]
+    fn quick_amounts_are_notes_above_what_is_due() {
+        assert_eq!(quick_cash(37_500, Currency::Tnd), [38_000, 40_000, 50_000]);
+        assert_eq!(quick_cash(59_900, Currency::Mad), [60_000, 80_000]);
+        assert!(quick_cash(0, Currency::Tnd).is_empty());
+        for due in [1, 999, 1_000, 49_999, 50_000, 123_456] {
+            for currency in Currency::ALL {
+                let amounts = quick_cash(due, currency);
+                assert!(amounts.iter().all(|amount| *amount > due) && amounts.is_sorted(), "{due} {currency}");
+            }
+        }
+    }
+}

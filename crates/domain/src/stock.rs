@@ -1,0 +1,198 @@
+//! Stock as a pure function of a *set* of events: the same answer in any order and under any repetition.
+//!
+//! On hand of (variant, location, zone) = the count that beats all others + the movements that lie after it.
+//! A count carries its causal cut. A movement in the cut lies before it; a later event of the counting stream
+//! lies after it; of what is concurrent, goods that left count as after and goods that came as before, so a
+//! doubt never promises a unit that may be gone. (`docs/sync.md`, "Stock")
+
+use std::collections::BTreeMap;
+
+use crate::catalog::StockClass;
+use crate::event::{Fact, MAIN_ZONE, SaleBody};
+use crate::ids::{LocationId, StreamId, VariantId};
+use crate::quantity::Quantity;
+use crate::time::Hlc;
+
+/// Where an event stands: its identity and its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventRef {
+    /// Stream.
+    pub stream: StreamId,
+    /// Sequence number.
+    pub seq: u64,
+    /// Clock reading.
+    pub hlc: Hlc,
+}
+
+/// Goods that left or came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// Variant.
+    pub variant: VariantId,
+    /// Location.
+    pub location: LocationId,
+    /// Zone.
+    pub zone: String,
+    /// Negative when goods left.
+    pub delta: Quantity,
+}
+
+/// What a fact moves, one movement per variant in ascending order; a fact that moves nothing gives none, and
+/// so does a line of an untracked variant.
+pub fn movements(fact: &Fact) -> Vec<Movement> {
+    match fact {
+        Fact::SaleCompleted(sale) => sale_movements(sale),
+        Fact::Reversed(reversed) => sale_movements(&reversed.mirror),
+        Fact::StreamOpened(_)
+        | Fact::ShiftOpened(_)
+        | Fact::CartVoided(_)
+        | Fact::LineVoided(_)
+        | Fact::DrawerOpened(_)
+        | Fact::ShiftClosed(_)
+        | Fact::Reprinted(_)
+        | Fact::PinReset(_)
+        | Fact::SignInBlocked(_)
+        | Fact::ClockJumped(_)
+        | Fact::StockCounted(_) => Vec::new(),
+    }
+}
+
+fn sale_movements(sale: &SaleBody) -> Vec<Movement> {
+    let mut deltas: BTreeMap<VariantId, i64> = BTreeMap::new();
+    for line in sale.lines.iter().filter(|line| line.class != StockClass::Untracked) {
+        let delta = deltas.entry(line.variant).or_insert(0);
+        *delta = delta.saturating_sub(line.quantity.0);
+    }
+    deltas
+        .into_iter()
+        .filter(|(_, delta)| *delta != 0)
+        .map(|(variant, delta)| Movement {
+            variant,
+            location: sale.location.clone(),
+            zone: MAIN_ZONE.to_owned(),
+            delta: Quantity(delta),
+        })
+        .collect()
+}
+
+/// A count of one variant in one zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// The counting event.
+    pub at: EventRef,
+    /// What its author had folded.
+    pub cut: BTreeMap<StreamId, u64>,
+    /// Quantity found.
+    pub quantity: Quantity,
+}
+
+impl Anchor {
+    /// Whether `event` lies in the cut, or before the count in its own stream.
+    fn covers(&self, event: &EventRef) -> bool {
+        if event.stream == self.at.stream && event.seq < self.at.seq {
+            return true;
+        }
+        self.cut.get(&event.stream).is_some_and(|seq| event.seq <= *seq)
+    }
+}
+
+/// Whether goods moved by `event` are on top of what `anchor` counted.
+pub fn is_after(event: &EventRef, delta: Quantity, anchor: &Anchor) -> bool {
+    if anchor.covers(event) {
+        return false;
+    }
+    let own_later = event.stream == anchor.at.stream && event.seq > anchor.at.seq;
+    own_later || delta.0 < 0
+}
+
+/// Whether `left` wins over `right`: a count that knew of the other beats it, and only concurrent counts are
+/// told apart by their clocks, then by stream and sequence.
+pub fn beats(left: &Anchor, right: &Anchor) -> bool {
+    match (left.covers(&right.at), right.covers(&left.at)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => (left.at.hlc, left.at.stream, left.at.seq) > (right.at.hlc, right.at.stream, right.at.seq),
+    }
+}
+
+/// On hand of one variant in one zone, from its movements and counts in any order.
+pub fn on_hand<'a>(
+    movements: impl IntoIterator<Item = (EventRef, Quantity)>,
+    anchors: impl IntoIterator<Item = &'a Anchor>,
+) -> Quantity {
+    let anchor = winner(anchors);
+    let start = anchor.map_or(0, |anchor| anchor.quantity.0);
+    let sum = movements
+        .into_iter()
+        .filter(|(event, delta)| anchor.is_none_or(|anchor| is_after(event, *delta, anchor)))
+        .fold(start, |sum, (_, delta)| sum.saturating_add(delta.0));
+    Quantity(sum)
+}
+
+/// The count that beats all others.
+///
+/// Knowing of another count is transitive along a cut, so the winner is looked for among the counts that no
+/// other count knew of; among those the clock decides. The order of arrival plays no part.
+pub fn winner<'a>(anchors: impl IntoIterator<Item = &'a Anchor>) -> Option<&'a Anchor> {
+    let anchors: Vec<&Anchor> = anchors.into_iter().collect();
+    let known = |anchor: &&&Anchor| anchors.iter().any(|other| other.at != anchor.at && other.covers(&anchor.at));
+    let latest = |anchor: &&&Anchor| (anchor.at.hlc, anchor.at.stream, anchor.at.seq);
+    let heads = anchors.iter().filter(|anchor| !known(anchor)).max_by_key(latest);
+    // Cuts that claim to know each other cannot come from honest clocks; the clock then decides alone.
+    heads.or_else(|| anchors.iter().max_by_key(latest)).copied()
+}
+
+type Place = (VariantId, LocationId, String);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Shelf {
+    movements: BTreeMap<(StreamId, u64), (Hlc, Quantity)>,
+    anchors: BTreeMap<(StreamId, u64), Anchor>,
+}
+
+/// A fold over a set of events, kept in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StockFold {
+    shelves: BTreeMap<Place, Shelf>,
+}
+
+impl StockFold {
+    /// Takes an event in. Repetition changes nothing.
+    pub fn add(&mut self, event: &EventRef, fact: &Fact) {
+        let key = (event.stream, event.seq);
+        for movement in movements(fact) {
+            let place = (movement.variant, movement.location, movement.zone);
+            self.shelves.entry(place).or_default().movements.insert(key, (event.hlc, movement.delta));
+        }
+        if let Fact::StockCounted(count) = fact {
+            for item in &count.items {
+                let place = (item.variant, count.location.clone(), count.zone.clone());
+                let anchor = Anchor { at: *event, cut: count.cut.clone(), quantity: item.quantity };
+                self.shelves.entry(place).or_default().anchors.insert(key, anchor);
+            }
+        }
+    }
+
+    /// On hand over all zones of a location.
+    pub fn on_hand(&self, variant: VariantId, location: &LocationId) -> Quantity {
+        let zones = self.shelves.iter().filter(|((v, l, _), _)| *v == variant && l == location);
+        Quantity(zones.fold(0_i64, |sum, (_, shelf)| sum.saturating_add(shelf.on_hand().0)))
+    }
+
+    /// Every variant and location that an event named, ascending.
+    pub fn places(&self) -> Vec<(VariantId, LocationId)> {
+        let mut places: Vec<_> = self.shelves.keys().map(|(variant, location, _)| (*variant, location.clone())).collect();
+        places.dedup();
+        places
+    }
+}
+
+impl Shelf {
+    fn on_hand(&self) -> Quantity {
+        let movements = self
+            .movements
+            .iter()
+            .map(|((stream, seq), (hlc, delta))| (EventRef { stream: *stream, seq: *seq, hlc: *hlc }, *delta));
+        on_hand(movements, self.anchors.values())
+    }
+}
