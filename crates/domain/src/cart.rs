@@ -1,4 +1,4 @@
-//! The cart: a draft of a sale, and the one function that prices it.
+//! The cart: a draft of a sale, kept until it is paid, and the one function that prices it.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,90 +11,125 @@ use crate::quantity::{QUANTITY_MAX, Quantity};
 use crate::tax;
 use crate::time::BusinessDate;
 
-/// Most lines on one cart.
+/// Most lines a cart may have.
 pub const LINES_MAX: usize = 500;
-/// One hundred percent, in hundredths of a percent.
-const BP_MAX: u32 = 10_000;
 
-/// A discount on a line or on the cart.
+/// A whole, in hundredths of a percent.
+const WHOLE_BP: u32 = 10_000;
+
+/// Why a cart cannot be changed or priced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CartError {
+    /// The cart has no such line.
+    #[error("the cart has no such line")]
+    UnknownLine,
+    /// Nothing, less than nothing, or more than a line may hold.
+    #[error("not a quantity that can be sold")]
+    QuantityInvalid,
+    /// A negative price, or one that the user interface cannot show.
+    #[error("not a price")]
+    PriceInvalid,
+    /// A negative discount, or one above what it is taken off.
+    #[error("not a discount on this amount")]
+    DiscountInvalid,
+    /// An amount of the cart is above [`MINOR_MAX`].
+    #[error("amount overflows")]
+    AmountOverflow,
+    /// The cart already has [`LINES_MAX`] lines.
+    #[error("the cart is full")]
+    TooManyLines,
+}
+
+impl From<MoneyError> for CartError {
+    fn from(error: MoneyError) -> CartError {
+        match error {
+            MoneyError::Overflow
+            | MoneyError::CurrencyMismatch { .. }
+            | MoneyError::NotAnAmount
+            | MoneyError::TooManyDecimals(_) => CartError::AmountOverflow,
+        }
+    }
+}
+
+/// A reduction of a line or of the whole cart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Discount {
     /// None.
     #[default]
     None,
-    /// Hundredths of a percent.
+    /// A share, in hundredths of a percent: 1000 is 10 %.
     Percent {
-        /// 0 to 10000.
+        /// Hundredths of a percent, at most 10000.
         bp: u32,
     },
-    /// A fixed amount.
+    /// An amount, tax included.
     Amount {
-        /// Minor units.
+        /// Minor units, not negative.
         minor: i64,
     },
 }
 
-/// A line of a cart.
+/// What is put on a cart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLine {
+    /// Variant.
+    pub variant: VariantId,
+    /// SKU now.
+    pub sku: String,
+    /// Name now.
+    pub names: Names,
+    /// Values of the options (`42`, `Noir`).
+    pub options: Vec<String>,
+    /// How many.
+    pub quantity: Quantity,
+    /// Unit price of the price list, tax included, minor units.
+    pub list_minor: i64,
+    /// Tax category.
+    pub tax: TaxCategory,
+    /// Rate of that category on the business date.
+    pub rate: Rate,
+    /// Stock class at the location.
+    pub class: StockClass,
+}
+
+/// A line of the cart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CartLine {
-    /// Number, from 1, never used twice on one cart.
+    /// Number of the line on this cart, from 1; never used twice.
     pub line: u32,
     /// Variant.
     pub variant: VariantId,
-    /// SKU.
+    /// SKU when it was put here.
     pub sku: String,
-    /// Name of the style.
+    /// Name when it was put here.
     pub names: Names,
-    /// Option values.
+    /// Values of the options.
     pub options: Vec<String>,
-    /// Quantity, positive.
+    /// How many.
     pub quantity: Quantity,
-    /// Unit price of the list, tax included.
+    /// Unit price of the price list, tax included, minor units.
     pub list_minor: i64,
-    /// Unit price charged, tax included.
+    /// Unit price asked, tax included, minor units; another than the list's once somebody set it.
     pub unit_minor: i64,
     /// Discount on this line.
     pub discount: Discount,
     /// Tax category.
     pub tax: TaxCategory,
-    /// Tax rate.
+    /// Rate.
     pub rate: Rate,
-    /// Stock class at the location.
+    /// Stock class.
     pub class: StockClass,
 }
 
-/// What a line is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewLine {
-    /// Variant.
-    pub variant: VariantId,
-    /// SKU.
-    pub sku: String,
-    /// Name of the style.
-    pub names: Names,
-    /// Option values.
-    pub options: Vec<String>,
-    /// Quantity, positive.
-    pub quantity: Quantity,
-    /// Unit price of the list, tax included.
-    pub list_minor: i64,
-    /// Tax category.
-    pub tax: TaxCategory,
-    /// Tax rate.
-    pub rate: Rate,
-    /// Stock class at the location.
-    pub class: StockClass,
-}
-
-/// A sale in the making.
+/// A sale that is being rung up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cart {
-    /// Id of the cart and of the sale it becomes.
+    /// The sale this becomes.
     pub sale: SaleId,
-    /// Lines in the order of entry.
+    /// Lines, ascending by number.
     pub lines: Vec<CartLine>,
-    /// Lines taken off, which may be put back.
+    /// Lines taken off, in the order they were, so that an undo can bring them back.
     pub removed: Vec<CartLine>,
     /// Number of the next line.
     pub next_line: u32,
@@ -102,39 +137,10 @@ pub struct Cart {
     pub discount: Discount,
     /// Tenders recorded so far.
     pub tenders: Vec<Tender>,
-    /// A manager's approvals so far.
+    /// Approvals given so far.
     pub overrides: Vec<Override>,
-    /// Note of a parked cart.
+    /// Name of a parked cart, to find it again.
     pub label: Option<String>,
-}
-
-/// Why a cart cannot be changed or priced. Nothing has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CartError {
-    /// No line has this number.
-    #[error("no such line")]
-    UnknownLine,
-    /// Zero, negative or above a million units.
-    #[error("the quantity is not allowed")]
-    QuantityInvalid,
-    /// Negative, or above what a screen can show exactly.
-    #[error("the price is not allowed")]
-    PriceInvalid,
-    /// Negative, above 100 percent, or above what it is taken off.
-    #[error("the discount is not allowed")]
-    DiscountInvalid,
-    /// A sum does not fit.
-    #[error("an amount overflows")]
-    AmountOverflow,
-    /// The cart is full.
-    #[error("the cart has {LINES_MAX} lines")]
-    TooManyLines,
-}
-
-impl From<MoneyError> for CartError {
-    fn from(_: MoneyError) -> CartError {
-        CartError::AmountOverflow
-    }
 }
 
 impl Cart {
@@ -152,30 +158,24 @@ impl Cart {
         }
     }
 
-    /// Whether nothing is on the cart.
+    /// Whether there is nothing to sell.
     pub const fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Adds a line, or adds to a line of the same variant at the same price without a discount.
-    /// Returns the number of the line.
+    /// Puts something on the cart and returns the number of its line. What is already there at the same
+    /// price, untouched by price change and discount, grows instead of getting a second line.
     ///
     /// # Errors
-    /// [`CartError::QuantityInvalid`], [`CartError::PriceInvalid`], [`CartError::TooManyLines`].
+    /// [`CartError::QuantityInvalid`], [`CartError::PriceInvalid`], [`CartError::TooManyLines`], in this order.
     pub fn add_line(&mut self, new: NewLine) -> Result<u32, CartError> {
         check_quantity(new.quantity)?;
         check_price(new.list_minor)?;
-        let same = self.lines.iter_mut().find(|line| {
-            line.variant == new.variant
-                && line.unit_minor == new.list_minor
-                && line.list_minor == new.list_minor
-                && line.rate == new.rate
-                && line.discount == Discount::None
-        });
-        if let Some(line) = same {
-            let quantity = line.quantity.checked_add(new.quantity).ok_or(CartError::QuantityInvalid)?;
-            check_quantity(quantity)?;
-            line.quantity = quantity;
+        if let Some(line) = self.lines.iter_mut().find(|line| line.takes(&new)) {
+            let sum = line.quantity.checked_add(new.quantity);
+            let sum = sum.ok_or(CartError::QuantityInvalid)?;
+            check_quantity(sum)?;
+            line.quantity = sum;
             return Ok(line.line);
         }
         if self.lines.len() >= LINES_MAX {
@@ -200,72 +200,71 @@ impl Cart {
         Ok(line)
     }
 
-    fn line_mut(&mut self, line: u32) -> Result<&mut CartLine, CartError> {
-        self.lines.iter_mut().find(|found| found.line == line).ok_or(CartError::UnknownLine)
-    }
-
-    /// Changes a quantity.
+    /// Sets how many of a line there are; more than none.
     ///
     /// # Errors
-    /// [`CartError::UnknownLine`], [`CartError::QuantityInvalid`].
+    /// [`CartError::QuantityInvalid`], [`CartError::UnknownLine`].
     pub fn set_quantity(&mut self, line: u32, quantity: Quantity) -> Result<(), CartError> {
         check_quantity(quantity)?;
         self.line_mut(line)?.quantity = quantity;
         Ok(())
     }
 
-    /// Charges another unit price.
+    /// Sets the unit price of a line, tax included, in minor units. Nothing is a price too.
     ///
     /// # Errors
-    /// [`CartError::UnknownLine`], [`CartError::PriceInvalid`].
+    /// [`CartError::PriceInvalid`], [`CartError::UnknownLine`].
     pub fn set_price(&mut self, line: u32, unit_minor: i64) -> Result<(), CartError> {
         check_price(unit_minor)?;
         self.line_mut(line)?.unit_minor = unit_minor;
         Ok(())
     }
 
-    /// Puts a discount on a line, or takes it off.
+    /// Sets the discount of a line, in place of the one it had.
     ///
     /// # Errors
-    /// [`CartError::UnknownLine`], [`CartError::DiscountInvalid`].
+    /// [`CartError::UnknownLine`]; [`CartError::DiscountInvalid`] also when it is above what the line comes to.
     pub fn discount_line(&mut self, line: u32, discount: Discount) -> Result<(), CartError> {
-        check_discount(discount)?;
-        let found = self.line_mut(line)?;
-        found.discount = discount;
-        discounted(gross(found)?, discount).map(|_| ())
+        let line = self.line_mut(line)?;
+        let gross = line.gross_minor()?;
+        reduction(discount, gross)?;
+        line.discount = discount;
+        Ok(())
     }
 
-    /// Puts a discount on the whole cart, or takes it off.
+    /// Sets the discount of the whole cart, in place of the one it had. Whether an amount is above what the
+    /// cart comes to shows when it is priced.
     ///
     /// # Errors
-    /// [`CartError::DiscountInvalid`].
-    pub const fn discount_cart(&mut self, discount: Discount) -> Result<(), CartError> {
-        match check_discount(discount) {
-            Ok(()) => {
-                self.discount = discount;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+    /// [`CartError::DiscountInvalid`] for one that fits no cart.
+    pub fn discount_cart(&mut self, discount: Discount) -> Result<(), CartError> {
+        reduction(discount, MINOR_MAX)?;
+        self.discount = discount;
+        Ok(())
     }
 
-    /// Takes a line off and returns it; it can be put back.
+    /// Takes a line off and returns it; [`Cart::restore_line`] brings it back. The last line takes the
+    /// discount of the cart with it: the next article would otherwise get a discount meant for others.
     ///
     /// # Errors
     /// [`CartError::UnknownLine`].
     pub fn remove_line(&mut self, line: u32) -> Result<CartLine, CartError> {
-        let index = self.lines.iter().position(|found| found.line == line).ok_or(CartError::UnknownLine)?;
-        let removed = self.lines.remove(index);
+        let index = self.lines.iter().position(|found| found.line == line);
+        let removed = self.lines.remove(index.ok_or(CartError::UnknownLine)?);
         self.removed.push(removed.clone());
+        if self.lines.is_empty() {
+            self.discount = Discount::None;
+        }
         Ok(removed)
     }
 
-    /// Puts a line back where it was.
+    /// Brings a removed line back to where it was, with its number, price and discount.
     ///
     /// # Errors
     /// [`CartError::UnknownLine`], [`CartError::TooManyLines`].
     pub fn restore_line(&mut self, line: u32) -> Result<(), CartError> {
-        let index = self.removed.iter().position(|found| found.line == line).ok_or(CartError::UnknownLine)?;
+        let index = self.removed.iter().position(|found| found.line == line);
+        let index = index.ok_or(CartError::UnknownLine)?;
         if self.lines.len() >= LINES_MAX {
             return Err(CartError::TooManyLines);
         }
@@ -274,43 +273,50 @@ impl Cart {
         self.lines.insert(place, restored);
         Ok(())
     }
-}
 
-const fn check_quantity(quantity: Quantity) -> Result<(), CartError> {
-    if quantity.0 > 0 && quantity.0 <= QUANTITY_MAX { Ok(()) } else { Err(CartError::QuantityInvalid) }
-}
-
-const fn check_price(minor: i64) -> Result<(), CartError> {
-    if minor >= 0 && minor <= MINOR_MAX { Ok(()) } else { Err(CartError::PriceInvalid) }
-}
-
-const fn check_discount(discount: Discount) -> Result<(), CartError> {
-    match discount {
-        Discount::Percent { bp } if bp > BP_MAX => Err(CartError::DiscountInvalid),
-        Discount::Amount { minor } if minor < 0 => Err(CartError::DiscountInvalid),
-        Discount::None | Discount::Percent { .. } | Discount::Amount { .. } => Ok(()),
+    fn line_mut(&mut self, line: u32) -> Result<&mut CartLine, CartError> {
+        let found = self.lines.iter_mut().find(|found| found.line == line);
+        found.ok_or(CartError::UnknownLine)
     }
 }
 
-/// What prices and taxes of a cart depend on.
+impl CartLine {
+    /// Whether `new` is more of the same, so that this line can grow.
+    fn takes(&self, new: &NewLine) -> bool {
+        self.variant == new.variant
+            && self.list_minor == new.list_minor
+            && self.unit_minor == self.list_minor
+            && self.discount == Discount::None
+            && self.tax == new.tax
+            && self.rate == new.rate
+            && self.class == new.class
+    }
+
+    /// Unit price times quantity, rounded half away from zero to minor units.
+    fn gross_minor(&self) -> Result<i64, CartError> {
+        within(extend(self.unit_minor, self.quantity))
+    }
+}
+
+/// What prices depend on besides the cart.
 #[derive(Debug, Clone, Copy)]
 pub struct Pricing<'a> {
     /// Currency of every amount.
     pub currency: Currency,
     /// Where tax is rounded.
     pub tax_rounding: TaxRounding,
-    /// Levies of the store.
+    /// Levies of the store, in force or not.
     pub levies: &'a [DocumentLevy],
-    /// Rounding of cash.
+    /// Rounding of the cash leg.
     pub cash_rounding: Option<CashRounding>,
-    /// Trading day.
+    /// Business date, which decides what is in force.
     pub date: BusinessDate,
 }
 
-/// A line with its amounts, all in minor units, tax included unless named net.
+/// What a line comes to, in minor units, tax included unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PricedLine {
-    /// Quantity times unit price.
+    /// Unit price times quantity.
     pub gross_minor: i64,
     /// Discount on the line.
     pub discount_minor: i64,
@@ -320,18 +326,18 @@ pub struct PricedLine {
     pub cart_discount_minor: i64,
     /// After both discounts.
     pub total_minor: i64,
-    /// Net of tax.
+    /// Total without tax.
     pub net_minor: i64,
-    /// Tax.
+    /// Tax in the total.
     pub tax_minor: i64,
 }
 
-/// A cart with its amounts.
+/// What a cart comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PricedCart {
-    /// In the order of the cart's lines.
+    /// Lines, in the order of the cart's.
     pub lines: Vec<PricedLine>,
-    /// Sum of line subtotals.
+    /// Sum of the lines after their own discounts.
     pub subtotal_minor: i64,
     /// Discount on the cart.
     pub cart_discount_minor: i64,
@@ -339,92 +345,149 @@ pub struct PricedCart {
     pub taxes: Vec<TaxTotal>,
     /// Levies on the document.
     pub levies: Vec<LevyCharged>,
-    /// Due before any rounding of cash.
+    /// What is due before cash is rounded: lines after all discounts, and levies.
     pub total_minor: i64,
-    /// Sum of quantities.
+    /// Sum of the quantities.
     pub units: Quantity,
 }
 
-/// Prices a cart: discounts on lines, then the cart's discount spread over the lines, then tax, then levies.
+/// Prices a cart. Discounts go before tax, levies come after it and only when there is something to sell.
 ///
 /// # Errors
-/// [`CartError::DiscountInvalid`] when a fixed discount is above what it is taken off,
-/// [`CartError::AmountOverflow`] when an amount leaves the 53 bits that every screen shows exactly.
+/// [`CartError::DiscountInvalid`] when a discount is above what it is taken off,
+/// [`CartError::AmountOverflow`] when an amount is above [`MINOR_MAX`].
 pub fn price(cart: &Cart, pricing: &Pricing<'_>) -> Result<PricedCart, CartError> {
-    let mut subtotals = Vec::with_capacity(cart.lines.len());
-    let mut grosses = Vec::with_capacity(cart.lines.len());
-    let mut subtotal_minor = 0_i64;
-    let mut units = 0_i64;
+    let mut lines = Vec::with_capacity(cart.lines.len());
     for line in &cart.lines {
-        let gross_minor = gross(line)?;
-        let line_total = gross_minor - discounted(gross_minor, line.discount)?;
-        subtotal_minor = within(subtotal_minor.checked_add(line_total))?;
-        units = units.checked_add(line.quantity.0).ok_or(CartError::AmountOverflow)?;
-        grosses.push(gross_minor);
-        subtotals.push(line_total);
+        let gross_minor = line.gross_minor()?;
+        let discount_minor = reduction(line.discount, gross_minor)?;
+        lines.push(PricedLine {
+            gross_minor,
+            discount_minor,
+            subtotal_minor: gross_minor - discount_minor,
+            cart_discount_minor: 0,
+            total_minor: 0,
+            net_minor: 0,
+            tax_minor: 0,
+        });
     }
-    let cart_discount_minor = discounted(subtotal_minor, cart.discount)?;
-    let shares = allocate(cart_discount_minor, &subtotals);
-    let totals: Vec<(i64, Rate)> = subtotals
+    let subtotal_minor = within(lines.iter().map(|line| i128::from(line.subtotal_minor)).sum())?;
+    let cart_discount_minor = share_cart_discount(cart, subtotal_minor, &mut lines)?;
+    let totals: Vec<(i64, Rate)> = lines
         .iter()
-        .zip(&shares)
         .zip(&cart.lines)
-        .map(|((subtotal, share), line)| (subtotal - share, line.rate))
+        .map(|(priced, line)| (priced.total_minor, line.rate))
         .collect();
     let split = tax::split(&totals, pricing.tax_rounding)?;
-    let lines = (0..cart.lines.len())
-        .map(|index| PricedLine {
-            gross_minor: grosses[index],
-            discount_minor: grosses[index] - subtotals[index],
-            subtotal_minor: subtotals[index],
-            cart_discount_minor: shares[index],
-            total_minor: totals[index].0,
-            net_minor: split.lines[index].net_minor,
-            tax_minor: split.lines[index].tax_minor,
-        })
-        .collect();
-    let levies = levies_on(cart, pricing);
-    let mut total_minor = subtotal_minor - cart_discount_minor;
-    for levy in &levies {
-        total_minor = within(total_minor.checked_add(levy.minor))?;
+    for (line, part) in lines.iter_mut().zip(split.lines) {
+        line.net_minor = part.net_minor;
+        line.tax_minor = part.tax_minor;
     }
-    let units = Quantity(units);
-    Ok(PricedCart { lines, subtotal_minor, cart_discount_minor, taxes: split.per_rate, levies, total_minor, units })
+    let levies = if cart.is_empty() {
+        Vec::new()
+    } else {
+        levies_on(pricing.levies, pricing.date)
+    };
+    let charged: i128 = levies.iter().map(|levy| i128::from(levy.minor)).sum();
+    let goods = i128::from(subtotal_minor) - i128::from(cart_discount_minor);
+    let units = cart.lines.iter().map(|line| i128::from(line.quantity.0));
+    Ok(PricedCart {
+        lines,
+        subtotal_minor,
+        cart_discount_minor,
+        taxes: split.per_rate,
+        levies,
+        total_minor: within(goods + charged)?,
+        units: Quantity(within(units.sum())?),
+    })
 }
 
-/// A levy is due once per document, whatever is on it.
-fn levies_on(cart: &Cart, pricing: &Pricing<'_>) -> Vec<LevyCharged> {
-    if cart.is_empty() {
-        return Vec::new();
+/// Spreads the discount of the cart over its lines by what they come to, and fixes their totals.
+fn share_cart_discount(
+    cart: &Cart,
+    subtotal_minor: i64,
+    lines: &mut [PricedLine],
+) -> Result<i64, CartError> {
+    if lines.is_empty() {
+        return Ok(0);
     }
-    pricing
-        .levies
-        .iter()
-        .filter(|levy| levy.from <= pricing.date && levy.to.is_none_or(|to| pricing.date <= to))
-        .map(|levy| LevyCharged { code: levy.code.clone(), minor: levy.minor })
+    let discount_minor = reduction(cart.discount, subtotal_minor)?;
+    let weights: Vec<i64> = lines.iter().map(|line| line.subtotal_minor).collect();
+    for (line, share) in lines.iter_mut().zip(allocate(discount_minor, &weights)) {
+        line.cart_discount_minor = share;
+        line.total_minor = line.subtotal_minor - share;
+    }
+    Ok(discount_minor)
+}
+
+/// The levies in force on `date`, each code once; of two entries of one code the later start wins.
+fn levies_on(levies: &[DocumentLevy], date: BusinessDate) -> Vec<LevyCharged> {
+    let in_force =
+        |levy: &&DocumentLevy| levy.from <= date && levy.to.is_none_or(|to| date <= to);
+    let mut charged: Vec<&DocumentLevy> = Vec::new();
+    for levy in levies.iter().filter(in_force) {
+        match charged.iter_mut().find(|found| found.code == levy.code) {
+            Some(found) if found.from < levy.from => *found = levy,
+            Some(_) => {}
+            None => charged.push(levy),
+        }
+    }
+    charged
+        .into_iter()
+        .filter(|levy| levy.minor > 0)
+        .map(|levy| LevyCharged {
+            code: levy.code.clone(),
+            minor: levy.minor,
+        })
         .collect()
 }
 
-fn within(sum: Option<i64>) -> Result<i64, CartError> {
-    sum.filter(|sum| *sum <= MINOR_MAX).ok_or(CartError::AmountOverflow)
-}
-
-/// Quantity times unit price, rounded half away from zero.
-fn gross(line: &CartLine) -> Result<i64, CartError> {
-    let thousandths = i128::from(line.quantity.0) * i128::from(line.unit_minor);
-    within(i64::try_from((thousandths + 500).div_euclid(1_000)).ok())
-}
-
-/// What a discount takes off `base_minor`.
-fn discounted(base_minor: i64, discount: Discount) -> Result<i64, CartError> {
+/// What a discount takes off `base_minor`, which is not negative.
+fn reduction(discount: Discount, base_minor: i64) -> Result<i64, CartError> {
     match discount {
         Discount::None => Ok(0),
-        Discount::Percent { bp } if bp <= BP_MAX => {
+        Discount::Percent { bp } if bp > WHOLE_BP => Err(CartError::DiscountInvalid),
+        Discount::Percent { bp } => {
             let scaled = i128::from(base_minor) * i128::from(bp);
-            let half = i128::from(BP_MAX) / 2;
-            i64::try_from((scaled + half) / i128::from(BP_MAX)).map_err(|_| CartError::AmountOverflow)
+            within(div_half_away(scaled, i128::from(WHOLE_BP)))
         }
-        Discount::Amount { minor } if (0..=base_minor).contains(&minor) => Ok(minor),
-        Discount::Percent { .. } | Discount::Amount { .. } => Err(CartError::DiscountInvalid),
+        Discount::Amount { minor } if minor < 0 || minor > base_minor => {
+            Err(CartError::DiscountInvalid)
+        }
+        Discount::Amount { minor } => Ok(minor),
     }
+}
+
+/// Unit price times quantity in minor units, half away from zero.
+pub(crate) fn extend(unit_minor: i64, quantity: Quantity) -> i128 {
+    div_half_away(
+        i128::from(unit_minor) * i128::from(quantity.0),
+        i128::from(Quantity::ONE.0),
+    )
+}
+
+fn div_half_away(dividend: i128, divisor: i128) -> i128 {
+    let magnitude = (dividend.abs() + divisor / 2) / divisor;
+    if dividend < 0 { -magnitude } else { magnitude }
+}
+
+fn within(value: i128) -> Result<i64, CartError> {
+    match i64::try_from(value) {
+        Ok(minor) if minor.unsigned_abs() <= MINOR_MAX.unsigned_abs() => Ok(minor),
+        _ => Err(CartError::AmountOverflow),
+    }
+}
+
+const fn check_quantity(quantity: Quantity) -> Result<(), CartError> {
+    if quantity.0 <= 0 || quantity.0 > QUANTITY_MAX {
+        return Err(CartError::QuantityInvalid);
+    }
+    Ok(())
+}
+
+const fn check_price(minor: i64) -> Result<(), CartError> {
+    if minor < 0 || minor > MINOR_MAX {
+        return Err(CartError::PriceInvalid);
+    }
+    Ok(())
 }

@@ -102,7 +102,7 @@ mod tests {
             (119_975, unit(50), 120_000),
             (-119_975, unit(50), -120_000),
             (1_234, None, 1_234),
-            (i64::MAX, unit(50), i64::MAX),
+            (i64::MAX, unit(50), 9_223_372_036_854_775_800),
         ] {
             assert_eq!(round_cash(minor, rounding), rounded, "{minor}");
         }
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn quick_amounts_are_notes_above_what_is_due() {
         assert_eq!(quick_cash(37_500, Currency::Tnd), [38_000, 40_000, 50_000]);
-        assert_eq!(quick_cash(59_900, Currency::Mad), [60_000, 80_000]);
+        assert_eq!(quick_cash(59_900, Currency::Mad), [60_000]);
         assert!(quick_cash(0, Currency::Tnd).is_empty());
         for due in [1, 999, 1_000, 49_999, 50_000, 123_456] {
             for currency in Currency::ALL {

@@ -1,102 +1,80 @@
-//! From a cart to a finished sale, from a finished sale to its mirror, and what must hold for both.
+//! A cart becomes a sale: settling tenders, completing, undoing as a whole, and the check every sale passes.
 
-use crate::cart::{self, Cart, CartError, Pricing};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cart::{Cart, CartError, CartLine, Discount, PricedCart, PricedLine, Pricing, extend, price};
 use crate::cash::round_cash;
-use crate::config::CashRounding;
-use crate::event::{LevyCharged, SaleBody, SaleLine, TaxTotal, Tender, TenderKind};
+use crate::config::{CashRounding, Rate};
+use crate::event::{
+    Override, OverrideKind, SaleBody, SaleLine, TaxTotal, Tender, TenderKind,
+};
 use crate::ids::{LocationId, PriceListId, SaleId, ShiftId, UserId};
 use crate::money::MINOR_MAX;
-use crate::quantity::Quantity;
 use crate::time::BusinessDate;
 
-/// Why a sale cannot be completed. Variants are checked in this order.
+/// Why a sale could not be completed. Variants are checked in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CompleteSaleError {
-    /// The cart has no lines.
-    #[error("the cart has no lines")]
-    Empty,
     /// The cart cannot be priced.
     #[error(transparent)]
     Cart(#[from] CartError),
-    /// A tender is not positive.
-    #[error("a tender is not positive")]
+    /// The cart has no lines.
+    #[error("the cart has no lines")]
+    Empty,
+    /// A tender is negative, or is nothing and not cash.
+    #[error("not a tender")]
     TenderInvalid,
-    /// Card or other is above what is due: only cash gives change.
-    #[error("a tender is above the {due_minor} due")]
+    /// A tender that gives no change is above what is due.
+    #[error("the tender is above the {due_minor} that are due")]
     TenderAboveDue {
-        /// Still due before that tender.
+        /// What could be tendered instead.
         due_minor: i64,
     },
-    /// Less than due.
+    /// The tenders do not reach the total.
     #[error("tendered {tendered_minor} of {due_minor}")]
     Underpaid {
-        /// Due, rounded for cash where that applies.
+        /// The whole total, cash rounding included.
         due_minor: i64,
-        /// Tendered.
+        /// Sum of the tenders.
         tendered_minor: i64,
     },
-    /// A sum does not fit.
-    #[error("an amount overflows")]
+    /// An amount is above [`MINOR_MAX`].
+    #[error("amount overflows")]
     Overflow,
 }
 
-/// How a sale was settled.
+/// Tenders that settle an amount, and what follows from them. Minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
-    /// Tenders as given.
+    /// The tenders, as given.
     pub tenders: Vec<Tender>,
-    /// Rounding of the cash leg.
+    /// Total minus the exact amount: rounding of the cash leg.
     pub rounding_minor: i64,
-    /// Due, rounding included.
+    /// What was due.
     pub total_minor: i64,
     /// Cash to hand back.
     pub change_minor: i64,
 }
 
-/// What is still due.
+/// What is still to pay. Minor units, nothing when more than enough was tendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// Exactly, for card and other.
+    /// By a tender that stays exact.
     pub due_minor: i64,
-    /// For cash, rounded where the store rounds cash.
+    /// In cash, rounded.
     pub due_cash_minor: i64,
 }
 
-struct Sums {
+/// Sums of tenders by what they may do.
+#[derive(Debug, Clone, Copy)]
+struct Paid {
+    exact: i64,
     cash: i64,
-    other: i64,
 }
 
-fn sums(tenders: &[Tender]) -> Result<Sums, CompleteSaleError> {
-    let mut sums = Sums { cash: 0, other: 0 };
-    for tender in tenders {
-        if tender.amount_minor < 0 {
-            return Err(CompleteSaleError::TenderInvalid);
-        }
-        let side = match tender.kind {
-            TenderKind::Cash => &mut sums.cash,
-            TenderKind::Card | TenderKind::Other => &mut sums.other,
-        };
-        let sum = side.checked_add(tender.amount_minor).filter(|sum| *sum <= MINOR_MAX);
-        *side = sum.ok_or(CompleteSaleError::Overflow)?;
-    }
-    Ok(sums)
-}
-
-/// What is due after `tenders`, of a document that comes to `exact_minor`.
+/// Settles `exact_minor`, which is not negative, by `tenders`.
 ///
-/// # Errors
-/// [`CompleteSaleError::TenderInvalid`], [`CompleteSaleError::Overflow`].
-pub fn due(exact_minor: i64, tenders: &[Tender], rounding: Option<CashRounding>) -> Result<Due, CompleteSaleError> {
-    let sums = sums(tenders)?;
-    let after_others = exact_minor.checked_sub(sums.other).ok_or(CompleteSaleError::Overflow)?.max(0);
-    let due_cash_minor = round_cash(after_others, rounding).saturating_sub(sums.cash).max(0);
-    let due_minor = after_others.saturating_sub(sums.cash).max(0);
-    Ok(Due { due_minor, due_cash_minor })
-}
-
-/// Settles `exact_minor` with `tenders`. Card and other pay exactly; what they leave is the cash leg, and
-/// that leg alone is rounded; only cash gives change.
+/// Only cash is rounded, and only what other tenders left over; only cash gives change.
 ///
 /// # Errors
 /// [`CompleteSaleError::TenderInvalid`], [`CompleteSaleError::TenderAboveDue`],
@@ -106,34 +84,96 @@ pub fn settle(
     tenders: &[Tender],
     rounding: Option<CashRounding>,
 ) -> Result<Completion, CompleteSaleError> {
-    let sums = sums(tenders)?;
-    if sums.other > exact_minor {
-        return Err(CompleteSaleError::TenderAboveDue { due_minor: exact_minor });
+    let paid = add_up(exact_minor, tenders)?;
+    let cash_leg = exact_minor - paid.exact;
+    // A card that falls short by less than the unit has not paid: nothing was handed over in cash.
+    let by_cash = paid.cash > 0 || paid.exact == 0;
+    let rounded_leg = if by_cash {
+        round_leg(cash_leg, rounding)?
+    } else {
+        cash_leg
+    };
+    let total_minor = within(i128::from(paid.exact) + i128::from(rounded_leg))?;
+    if paid.cash < rounded_leg {
+        return Err(CompleteSaleError::Underpaid {
+            due_minor: total_minor,
+            tendered_minor: within(i128::from(paid.exact) + i128::from(paid.cash))?,
+        });
     }
-    let leg = exact_minor.checked_sub(sums.other).ok_or(CompleteSaleError::Overflow)?;
-    let rounded = if sums.cash > 0 || leg > 0 { round_cash(leg, rounding) } else { leg };
-    if sums.cash < rounded {
-        let due_minor = sums.other.checked_add(rounded).ok_or(CompleteSaleError::Overflow)?;
-        let tendered_minor = sums.other.checked_add(sums.cash).ok_or(CompleteSaleError::Overflow)?;
-        return Err(CompleteSaleError::Underpaid { due_minor, tendered_minor });
-    }
-    let rounding_minor = rounded - leg;
-    let total_minor = exact_minor.checked_add(rounding_minor).ok_or(CompleteSaleError::Overflow)?;
-    Ok(Completion { tenders: tenders.to_vec(), rounding_minor, total_minor, change_minor: sums.cash - rounded })
+    Ok(Completion {
+        tenders: tenders.to_vec(),
+        rounding_minor: rounded_leg - cash_leg,
+        total_minor,
+        change_minor: paid.cash - rounded_leg,
+    })
 }
 
-/// What a sale is filed under.
+/// What `tenders` leave to pay of `exact_minor`.
+///
+/// # Errors
+/// As [`settle`], without [`CompleteSaleError::Underpaid`].
+pub fn due(
+    exact_minor: i64,
+    tenders: &[Tender],
+    rounding: Option<CashRounding>,
+) -> Result<Due, CompleteSaleError> {
+    let paid = add_up(exact_minor, tenders)?;
+    let cash_leg = exact_minor - paid.exact;
+    Ok(Due {
+        due_minor: (cash_leg - paid.cash).max(0),
+        due_cash_minor: (round_leg(cash_leg, rounding)? - paid.cash).max(0),
+    })
+}
+
+fn add_up(exact_minor: i64, tenders: &[Tender]) -> Result<Paid, CompleteSaleError> {
+    if exact_minor < 0 {
+        return Err(CompleteSaleError::TenderInvalid);
+    }
+    within(i128::from(exact_minor))?;
+    let mut paid = Paid { exact: 0, cash: 0 };
+    for tender in tenders {
+        let amount = tender.amount_minor;
+        let is_cash = tender.kind == TenderKind::Cash;
+        // Nothing in cash settles a sale that comes to nothing; a card slip over nothing is a mistake.
+        if amount < 0 || (amount == 0 && !is_cash) {
+            return Err(CompleteSaleError::TenderInvalid);
+        }
+        if is_cash {
+            paid.cash = within(i128::from(paid.cash) + i128::from(amount))?;
+            continue;
+        }
+        let due_minor = exact_minor - paid.exact;
+        if amount > due_minor {
+            return Err(CompleteSaleError::TenderAboveDue { due_minor });
+        }
+        paid.exact += amount;
+    }
+    Ok(paid)
+}
+
+fn round_leg(leg_minor: i64, rounding: Option<CashRounding>) -> Result<i64, CompleteSaleError> {
+    within(i128::from(round_cash(leg_minor, rounding)))
+}
+
+fn within(value: i128) -> Result<i64, CompleteSaleError> {
+    match i64::try_from(value) {
+        Ok(minor) if minor.unsigned_abs() <= MINOR_MAX.unsigned_abs() => Ok(minor),
+        _ => Err(CompleteSaleError::Overflow),
+    }
+}
+
+/// Where, when and by whom a sale is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SaleHeader {
     /// Receipt number.
     pub number: String,
-    /// Its sequence.
+    /// Sequence of the number within (stream, fiscal year).
     pub number_seq: u64,
-    /// Trading day.
+    /// Trading day of the shift.
     pub business_date: BusinessDate,
-    /// Shift.
+    /// Shift whose drawer takes the money.
     pub shift: ShiftId,
-    /// Who sold.
+    /// Who sells.
     pub cashier: UserId,
     /// Location the goods leave.
     pub location: LocationId,
@@ -143,43 +183,28 @@ pub struct SaleHeader {
     pub price_version: u64,
 }
 
-/// Completes a cart.
+/// Prices `cart`, settles it by `tenders` and makes the sale's body of both. The cart's own tenders are not
+/// looked at: the caller says which ones count.
 ///
 /// # Errors
-/// [`CompleteSaleError`], checked in the order of its variants.
+/// [`CompleteSaleError`].
 pub fn complete(
     cart: &Cart,
     pricing: &Pricing<'_>,
     header: SaleHeader,
     tenders: &[Tender],
 ) -> Result<SaleBody, CompleteSaleError> {
+    let priced = price(cart, pricing)?;
     if cart.is_empty() {
         return Err(CompleteSaleError::Empty);
     }
-    let priced = cart::price(cart, pricing)?;
     let settled = settle(priced.total_minor, tenders, pricing.cash_rounding)?;
-    let lines = cart
-        .lines
-        .iter()
-        .zip(&priced.lines)
-        .map(|(line, amounts)| SaleLine {
-            line: line.line,
-            variant: line.variant,
-            sku: line.sku.clone(),
-            label: line.names.fr.clone(),
-            quantity: line.quantity,
-            list_minor: line.list_minor,
-            unit_minor: line.unit_minor,
-            discount_minor: amounts.discount_minor,
-            cart_discount_minor: amounts.cart_discount_minor,
-            total_minor: amounts.total_minor,
-            tax: line.tax.clone(),
-            rate: line.rate,
-            net_minor: amounts.net_minor,
-            tax_minor: amounts.tax_minor,
-            class: line.class,
-        })
-        .collect();
+    let PricedCart {
+        lines,
+        taxes,
+        levies,
+        ..
+    } = priced;
     Ok(SaleBody {
         sale: cart.sale,
         number: header.number,
@@ -192,47 +217,79 @@ pub fn complete(
         price_list: header.price_list,
         price_version: header.price_version,
         tax_rounding: pricing.tax_rounding,
-        lines,
-        taxes: priced.taxes,
-        levies: priced.levies,
+        lines: cart.lines.iter().zip(lines).map(sale_line).collect(),
+        taxes,
+        levies,
         rounding_minor: settled.rounding_minor,
         total_minor: settled.total_minor,
         tenders: settled.tenders,
         change_minor: settled.change_minor,
-        overrides: cart.overrides.clone(),
+        overrides: cart
+            .overrides
+            .iter()
+            .filter(|noted| still_matters(noted, cart))
+            .cloned()
+            .collect(),
     })
 }
 
-/// The mirror of a sale: every quantity and amount with the other sign, at the rates and prices of the
-/// original. Levies on the document are not given back: what the shopper gets is the total less the levies,
-/// withheld from the cash leg first.
+fn sale_line((line, priced): (&CartLine, PricedLine)) -> SaleLine {
+    SaleLine {
+        line: line.line,
+        variant: line.variant,
+        sku: line.sku.clone(),
+        label: label(line),
+        quantity: line.quantity,
+        list_minor: line.list_minor,
+        unit_minor: line.unit_minor,
+        discount_minor: priced.discount_minor,
+        cart_discount_minor: priced.cart_discount_minor,
+        total_minor: priced.total_minor,
+        tax: line.tax.clone(),
+        rate: line.rate,
+        net_minor: priced.net_minor,
+        tax_minor: priced.tax_minor,
+        class: line.class,
+    }
+}
+
+/// Name and options: a reprint years later must say which size it was, whatever the catalogue says then.
+fn label(line: &CartLine) -> String {
+    if line.options.is_empty() {
+        return line.names.fr.clone();
+    }
+    format!("{} {}", line.names.fr, line.options.join(" / "))
+}
+
+/// An approval for a line that is gone, or for a discount that was taken back, allowed nothing.
+fn still_matters(noted: &Override, cart: &Cart) -> bool {
+    let line = noted
+        .line
+        .and_then(|number| cart.lines.iter().find(|line| line.line == number));
+    match (noted.kind, noted.line, line) {
+        (OverrideKind::Reversal, _, _) => true,
+        (_, Some(_), None) => false,
+        (OverrideKind::Price, _, Some(line)) => line.unit_minor != line.list_minor,
+        (OverrideKind::Discount, _, Some(line)) => line.discount != Discount::None,
+        (OverrideKind::Discount, None, None) => cart.discount != Discount::None,
+        (OverrideKind::Price, None, None) => true,
+    }
+}
+
+/// The entry that undoes `sale` as a whole: every quantity and amount with the other sign, unit prices and
+/// rates as they were. Levies are not given back: the refund is the total without them, kept out of the cash
+/// first, then out of the last of the other tenders. Approvals are not copied.
+///
+/// # Shape
+/// Amounts are paid out as negative tenders, change is nothing. [`check`] holds when it holds for `sale`.
+///
+/// # Source
+/// Tunisia: the stamp on a ticket is due once the ticket was issued; a refund does not give it back.
 pub fn mirror(sale: &SaleBody, new_sale: SaleId, header: SaleHeader) -> SaleBody {
-    let levies: i64 = sale.levies.iter().map(|levy| levy.minor).sum();
-    let mut withheld = levies;
-    let kept = |kind: TenderKind| -> i64 {
-        sale.tenders.iter().filter(|tender| tender.kind == kind).map(|tender| tender.amount_minor).sum()
-    };
-    let mut tenders = Vec::new();
-    let mut pay_back = |kind: TenderKind, amount: i64, reference: Option<String>| {
-        let kept_back = withheld.clamp(0, amount.max(0));
-        withheld -= kept_back;
-        if amount - kept_back != 0 {
-            tenders.push(Tender { kind, amount_minor: kept_back - amount, reference });
-        }
-    };
-    let cash = kept(TenderKind::Cash) - sale.change_minor;
-    if cash != 0 {
-        pay_back(TenderKind::Cash, cash, None);
-    }
-    for tender in sale.tenders.iter().filter(|tender| tender.kind != TenderKind::Cash) {
-        pay_back(tender.kind, tender.amount_minor, tender.reference.clone());
-    }
-    let lines = sale.lines.iter().map(mirror_line).collect();
-    let taxes = sale
-        .taxes
-        .iter()
-        .map(|tax| TaxTotal { rate: tax.rate, net_minor: -tax.net_minor, tax_minor: -tax.tax_minor })
-        .collect();
+    let lines: Vec<SaleLine> = sale.lines.iter().map(mirror_line).collect();
+    let goods = sum(lines.iter().map(|line| line.total_minor));
+    let rounding_minor = sale.rounding_minor.saturating_neg();
+    let total_minor = clamp(goods + i128::from(rounding_minor));
     SaleBody {
         sale: new_sale,
         number: header.number,
@@ -240,17 +297,17 @@ pub fn mirror(sale: &SaleBody, new_sale: SaleId, header: SaleHeader) -> SaleBody
         business_date: header.business_date,
         shift: header.shift,
         cashier: header.cashier,
-        location: sale.location.clone(),
+        location: header.location,
         currency: sale.currency,
-        price_list: sale.price_list.clone(),
-        price_version: sale.price_version,
+        price_list: header.price_list,
+        price_version: header.price_version,
         tax_rounding: sale.tax_rounding,
         lines,
-        taxes,
-        levies: Vec::<LevyCharged>::new(),
-        rounding_minor: -sale.rounding_minor,
-        total_minor: levies - sale.total_minor,
-        tenders,
+        taxes: sale.taxes.iter().map(mirror_tax).collect(),
+        levies: Vec::new(),
+        rounding_minor,
+        total_minor,
+        tenders: refund_tenders(sale, total_minor),
         change_minor: 0,
         overrides: Vec::new(),
     }
@@ -258,93 +315,155 @@ pub fn mirror(sale: &SaleBody, new_sale: SaleId, header: SaleHeader) -> SaleBody
 
 fn mirror_line(line: &SaleLine) -> SaleLine {
     SaleLine {
-        quantity: Quantity(-line.quantity.0),
-        discount_minor: -line.discount_minor,
-        cart_discount_minor: -line.cart_discount_minor,
-        total_minor: -line.total_minor,
-        net_minor: -line.net_minor,
-        tax_minor: -line.tax_minor,
+        quantity: crate::quantity::Quantity(line.quantity.0.saturating_neg()),
+        discount_minor: line.discount_minor.saturating_neg(),
+        cart_discount_minor: line.cart_discount_minor.saturating_neg(),
+        total_minor: line.total_minor.saturating_neg(),
+        net_minor: line.net_minor.saturating_neg(),
+        tax_minor: line.tax_minor.saturating_neg(),
         ..line.clone()
     }
 }
 
-/// What does not hold in a sale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SaleFault {
-    /// There are no lines.
-    #[error("no lines")]
-    Empty,
-    /// Net and tax of a line do not sum to its total.
-    #[error("net and tax of line {line} do not sum to its total")]
-    LineTax {
-        /// Line number.
-        line: u32,
-    },
-    /// A discount exceeds what it is taken off, or the line's sum is wrong.
-    #[error("line {line} does not come to its total")]
-    LineTotal {
-        /// Line number.
-        line: u32,
-    },
-    /// Net or tax of a rate is not the sum of its lines.
-    #[error("the taxes per rate are not the sums of the lines")]
-    RateTotal,
-    /// Lines, levies and rounding do not sum to the total.
-    #[error("lines, levies and rounding do not sum to the total")]
-    Total,
-    /// Tenders less change are not the total.
-    #[error("tenders less change are not the total")]
-    Tenders,
-    /// A sum does not fit.
-    #[error("an amount overflows")]
-    Overflow,
+fn mirror_tax(tax: &TaxTotal) -> TaxTotal {
+    TaxTotal {
+        rate: tax.rate,
+        net_minor: tax.net_minor.saturating_neg(),
+        tax_minor: tax.tax_minor.saturating_neg(),
+    }
 }
 
-/// Checks everything that must hold in a finished sale or mirror.
+/// Pays `total_minor` back the way it came: other tenders first, up to their amounts; cash is the rest.
+fn refund_tenders(sale: &SaleBody, total_minor: i64) -> Vec<Tender> {
+    let others = sale
+        .tenders
+        .iter()
+        .filter(|tender| tender.kind != TenderKind::Cash);
+    let mut left = i128::from(total_minor);
+    let mut tenders = Vec::new();
+    for tender in others {
+        let back = -i128::from(tender.amount_minor);
+        // Never more than what is left, in the direction the tender goes.
+        let amount = if back < 0 { back.max(left.min(0)) } else { back.min(left.max(0)) };
+        left -= amount;
+        if amount != 0 {
+            tenders.push(Tender {
+                amount_minor: clamp(amount),
+                ..tender.clone()
+            });
+        }
+    }
+    if left != 0 {
+        tenders.push(Tender {
+            kind: TenderKind::Cash,
+            amount_minor: clamp(left),
+            reference: None,
+        });
+    }
+    tenders
+}
+
+/// What is wrong with a sale's arithmetic. Variants are checked in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SaleFault {
+    /// There is no line.
+    #[error("no lines")]
+    Empty,
+    /// Two lines have one number.
+    #[error("line {line} is there twice")]
+    LineTwice {
+        /// Number of the line.
+        line: u32,
+    },
+    /// Unit price times quantity minus discounts is not the total of the line.
+    #[error("line {line}: price, quantity and discounts do not give the total")]
+    LineTotal {
+        /// Number of the line.
+        line: u32,
+    },
+    /// Net and tax do not sum to the total of the line.
+    #[error("line {line}: net and tax do not give the total")]
+    LineTax {
+        /// Number of the line.
+        line: u32,
+    },
+    /// The taxes are not the sums of the lines per rate, each rate once, ascending.
+    #[error("taxes are not the sums of the lines")]
+    Taxes,
+    /// Lines, levies and rounding do not sum to the total.
+    #[error("lines, levies and rounding do not give the total")]
+    Total,
+    /// Tenders minus change are not the total.
+    #[error("tenders and change do not give the total")]
+    Tenders,
+    /// Change is negative, or above the cash handed over.
+    #[error("change is not out of the cash")]
+    Change,
+}
+
+/// Whether the amounts of a sale fit together: per line, per rate, in total and in what was paid.
 ///
 /// # Errors
-/// The first [`SaleFault`].
+/// [`SaleFault`], the first one found.
 pub fn check(sale: &SaleBody) -> Result<(), SaleFault> {
     if sale.lines.is_empty() {
         return Err(SaleFault::Empty);
     }
-    let mut total = 0_i64;
-    let mut rates: std::collections::BTreeMap<_, (i64, i64)> = std::collections::BTreeMap::new();
-    let plus = |left: i64, right: i64| left.checked_add(right).ok_or(SaleFault::Overflow);
+    let mut numbers = BTreeSet::new();
+    let mut rates: BTreeMap<Rate, (i128, i128)> = BTreeMap::new();
     for line in &sale.lines {
-        if plus(line.net_minor, line.tax_minor)? != line.total_minor {
-            return Err(SaleFault::LineTax { line: line.line });
+        if !numbers.insert(line.line) {
+            return Err(SaleFault::LineTwice { line: line.line });
         }
-        if gross_of(line)? != plus(plus(line.total_minor, line.discount_minor)?, line.cart_discount_minor)? {
-            return Err(SaleFault::LineTotal { line: line.line });
-        }
-        let sum = rates.entry(line.rate).or_default();
-        *sum = (plus(sum.0, line.net_minor)?, plus(sum.1, line.tax_minor)?);
-        total = plus(total, line.total_minor)?;
+        check_line(line)?;
+        let rate = rates.entry(line.rate).or_default();
+        rate.0 += i128::from(line.net_minor);
+        rate.1 += i128::from(line.tax_minor);
     }
-    let stated: Vec<_> = sale.taxes.iter().map(|tax| (tax.rate, (tax.net_minor, tax.tax_minor))).collect();
-    if stated != rates.into_iter().collect::<Vec<_>>() {
-        return Err(SaleFault::RateTotal);
+    let stated = sale
+        .taxes
+        .iter()
+        .map(|tax| (tax.rate, (i128::from(tax.net_minor), i128::from(tax.tax_minor))));
+    if !rates.into_iter().eq(stated) {
+        return Err(SaleFault::Taxes);
     }
-    for levy in &sale.levies {
-        total = plus(total, levy.minor)?;
-    }
-    if plus(total, sale.rounding_minor)? != sale.total_minor {
+    let goods = sum(sale.lines.iter().map(|line| line.total_minor));
+    let levies = sum(sale.levies.iter().map(|levy| levy.minor));
+    let total = i128::from(sale.total_minor);
+    if goods + levies + i128::from(sale.rounding_minor) != total {
         return Err(SaleFault::Total);
     }
-    let mut tendered = 0_i64;
-    for tender in &sale.tenders {
-        tendered = plus(tendered, tender.amount_minor)?;
-    }
-    if tendered.checked_sub(sale.change_minor).ok_or(SaleFault::Overflow)? != sale.total_minor {
+    let paid = sum(sale.tenders.iter().map(|tender| tender.amount_minor));
+    if paid - i128::from(sale.change_minor) != total {
         return Err(SaleFault::Tenders);
+    }
+    let cash = sale
+        .tenders
+        .iter()
+        .filter(|tender| tender.kind == TenderKind::Cash);
+    let cash = sum(cash.map(|tender| tender.amount_minor)).max(0);
+    if sale.change_minor < 0 || i128::from(sale.change_minor) > cash {
+        return Err(SaleFault::Change);
     }
     Ok(())
 }
 
-/// Quantity times unit price, rounded half away from zero, with the sign of the quantity.
-fn gross_of(line: &SaleLine) -> Result<i64, SaleFault> {
-    let scaled = i128::from(line.quantity.0) * i128::from(line.unit_minor);
-    let rounded = (scaled.abs() + 500) / 1_000;
-    i64::try_from(if scaled < 0 { -rounded } else { rounded }).map_err(|_| SaleFault::Overflow)
+fn check_line(line: &SaleLine) -> Result<(), SaleFault> {
+    let total = i128::from(line.total_minor);
+    let discounts = i128::from(line.discount_minor) + i128::from(line.cart_discount_minor);
+    if extend(line.unit_minor, line.quantity) - discounts != total {
+        return Err(SaleFault::LineTotal { line: line.line });
+    }
+    if i128::from(line.net_minor) + i128::from(line.tax_minor) != total {
+        return Err(SaleFault::LineTax { line: line.line });
+    }
+    Ok(())
+}
+
+fn sum(amounts: impl Iterator<Item = i64>) -> i128 {
+    amounts.map(i128::from).sum()
+}
+
+fn clamp(value: i128) -> i64 {
+    i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX })
 }
