@@ -339,13 +339,7 @@ impl<'a> Page<'a> {
             Block::Spacer { eighths } => {
                 self.y += self.sizes.normal * 5 / 4 * i32::from(*eighths) / 8
             }
-            Block::Total { label, amount } => {
-                let font = Font {
-                    size: self.sizes.total,
-                    bold: true,
-                };
-                self.row(label, amount, font, font, 0);
-            }
+            Block::Total { label, amount } => self.total(label, amount),
             Block::Mark { text } => self.mark(text, title),
             Block::Logo {
                 width,
@@ -394,7 +388,7 @@ impl<'a> Page<'a> {
     }
 
     /// A label that wraps, and an amount on the far side of the label's last line; on a line of its own where
-    /// the label would be squeezed below a third of the paper.
+    /// the label would be squeezed below a third of the paper or a word of it would break.
     fn row(&mut self, label: &str, amount: &str, label_font: Font, amount_font: Font, indent: i32) {
         let width = self.width() - indent;
         let gap = amount_font.size / 2;
@@ -406,14 +400,17 @@ impl<'a> Page<'a> {
             .next();
         let amount_width = natural.as_ref().map_or(0, |line| line.width);
         let room = width - amount_width - gap;
-        let (label_width, beside) = if room >= width / 3 {
-            (room, true)
-        } else {
-            (width, false)
-        };
+        let mut beside = room >= width / 3;
+        let label_width = if beside { room } else { width };
         let mut labels = self
             .renderer
             .shape(label, label_font, self.base, Some(label_width));
+        if beside && labels.len() > 1 && self.longest_word(label, label_font) > room {
+            beside = false;
+            labels = self
+                .renderer
+                .shape(label, label_font, self.base, Some(width));
+        }
         let fits_beside = beside && !amount.is_empty();
         let amounts = if amount_width <= width {
             natural.into_iter().collect()
@@ -439,6 +436,41 @@ impl<'a> Page<'a> {
         for line in amounts {
             self.line_of(&[(&line, self.x_of(&line, Side::End, start, end))]);
         }
+    }
+
+    /// The label and the amount on one line, in the largest size that allows it.
+    fn total(&mut self, label: &str, amount: &str) {
+        let base = self.base_of_amount(amount);
+        let bold = |size| Font { size, bold: true };
+        let fits = |page: &mut Page<'_>, size: i32| {
+            let width = page.natural_width(label, bold(size), page.base)
+                + page.natural_width(amount, bold(size), base);
+            width + size / 2 <= page.width()
+        };
+        let smallest = self.sizes.normal + 2;
+        let size = (smallest..=self.sizes.total)
+            .rev()
+            .step_by(2)
+            .find(|size| fits(self, *size))
+            .unwrap_or(smallest);
+        self.row(label, amount, bold(size), bold(size), 0);
+    }
+
+    fn natural_width(&mut self, text: &str, font: Font, base: Base) -> i32 {
+        self.renderer
+            .shape(text, font, base, None)
+            .iter()
+            .map(|line| line.width)
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn longest_word(&mut self, text: &str, font: Font) -> i32 {
+        let longest = text
+            .split(' ')
+            .max_by_key(|word| word.chars().count())
+            .unwrap_or_default();
+        self.natural_width(longest, font, self.base)
     }
 
     /// Draws lines side by side on one baseline and moves below them.
