@@ -371,7 +371,12 @@ pub fn price(cart: &Cart, pricing: &Pricing<'_>) -> Result<PricedCart, CartError
             tax_minor: 0,
         });
     }
-    let subtotal_minor = within(lines.iter().map(|line| i128::from(line.subtotal_minor)).sum())?;
+    let subtotal_minor = within(
+        lines
+            .iter()
+            .map(|line| i128::from(line.subtotal_minor))
+            .sum(),
+    )?;
     let cart_discount_minor = share_cart_discount(cart, subtotal_minor, &mut lines)?;
     let totals: Vec<(i64, Rate)> = lines
         .iter()
@@ -422,8 +427,7 @@ fn share_cart_discount(
 
 /// The levies in force on `date`, each code once; of two entries of one code the later start wins.
 fn levies_on(levies: &[DocumentLevy], date: BusinessDate) -> Vec<LevyCharged> {
-    let in_force =
-        |levy: &&DocumentLevy| levy.from <= date && levy.to.is_none_or(|to| date <= to);
+    let in_force = |levy: &&DocumentLevy| levy.from <= date && levy.to.is_none_or(|to| date <= to);
     let mut charged: Vec<&DocumentLevy> = Vec::new();
     for levy in levies.iter().filter(in_force) {
         match charged.iter_mut().find(|found| found.code == levy.code) {

@@ -1,5 +1,7 @@
 //! Notes and coins: counting a drawer, rounding the cash leg, and what shoppers are likely to hand over.
 
+use std::collections::BTreeSet;
+
 use crate::config::CashRounding;
 use crate::event::CashCount;
 use crate::money::{Currency, MINOR_MAX};
@@ -32,12 +34,18 @@ pub fn count_total(count: &CashCount, currency: Currency) -> Result<i64, CountEr
     let mut total = 0_i64;
     for (denomination_minor, pieces) in count {
         if !currency.denominations_minor().contains(denomination_minor) {
-            return Err(CountError::UnknownDenomination { denomination_minor: *denomination_minor });
+            return Err(CountError::UnknownDenomination {
+                denomination_minor: *denomination_minor,
+            });
         }
         if *pieces < 0 {
-            return Err(CountError::NegativePieces { denomination_minor: *denomination_minor });
+            return Err(CountError::NegativePieces {
+                denomination_minor: *denomination_minor,
+            });
         }
-        let sum = denomination_minor.checked_mul(*pieces).and_then(|amount| total.checked_add(amount));
+        let sum = denomination_minor
+            .checked_mul(*pieces)
+            .and_then(|amount| total.checked_add(amount));
         total = sum.ok_or(CountError::Overflow)?;
     }
     Ok(total)
@@ -45,35 +53,48 @@ pub fn count_total(count: &CashCount, currency: Currency) -> Result<i64, CountEr
 
 /// `minor` rounded to the nearest multiple of the unit, half away from zero; unchanged without rounding.
 pub fn round_cash(minor: i64, rounding: Option<CashRounding>) -> i64 {
-    let Some(unit) = rounding.map(|rounding| rounding.unit_minor).filter(|unit| *unit > 1) else { return minor };
+    let Some(unit) = rounding
+        .map(|rounding| rounding.unit_minor)
+        .filter(|unit| *unit > 1)
+    else {
+        return minor;
+    };
     let (magnitude, unit) = (i128::from(minor).abs(), i128::from(unit));
     let rounded = (magnitude + unit / 2) / unit * unit;
     let signed = if minor < 0 { -rounded } else { rounded };
     i64::try_from(signed).unwrap_or(minor)
 }
 
-/// Up to four amounts above `due_minor` that a shopper is likely to hand over, ascending: the next multiples
-/// of the notes in circulation.
+/// Up to four amounts above `due_minor` that a shopper is likely to hand over, ascending: the next multiple of
+/// each note, and of the larger coins where notes give fewer than three. One of them may be the only one: no
+/// amount is listed from which a piece could be kept back.
 pub fn quick_cash(due_minor: i64, currency: Currency) -> Vec<i64> {
     if due_minor <= 0 || due_minor > MINOR_MAX / 2 {
         return Vec::new();
     }
-    let notes_from = match currency {
+    let note_min = match currency {
         Currency::Tnd => 5_000,
         Currency::Mad => 2_000,
         Currency::Eur => 500,
     };
-    let pieces = currency.denominations_minor().iter().copied();
-    let coin_from = notes_from / 5;
-    let mut amounts: Vec<i64> = pieces
-        .filter(|piece| *piece >= coin_from)
+    let notes = multiples_above(due_minor, note_min, currency);
+    if notes.len() >= 3 {
+        return notes.into_iter().take(4).collect();
+    }
+    let with_coins = multiples_above(due_minor, note_min / 5, currency);
+    with_coins.into_iter().take(4).collect()
+}
+
+/// The next multiple above `due_minor` of each piece from `piece_min` on that is not out of all proportion.
+fn multiples_above(due_minor: i64, piece_min: i64, currency: Currency) -> BTreeSet<i64> {
+    let amount_max = due_minor.saturating_mul(4).max(piece_min * 10);
+    currency
+        .denominations_minor()
+        .iter()
+        .filter(|piece| **piece >= piece_min)
         .map(|piece| (due_minor / piece + 1) * piece)
-        .filter(|amount| *amount <= due_minor.saturating_mul(4).max(notes_from * 2))
-        .collect();
-    amounts.sort_unstable();
-    amounts.dedup();
-    amounts.truncate(4);
-    amounts
+        .filter(|amount| *amount <= amount_max)
+        .collect()
 }
 
 #[cfg(test)]
@@ -85,10 +106,17 @@ mod tests {
         let count = CashCount::from([(20_000, 2), (500, 3), (100, 1)]);
         assert_eq!(count_total(&count, Currency::Tnd), Ok(41_600));
         let unknown = CashCount::from([(3_000, 1)]);
-        let error = CountError::UnknownDenomination { denomination_minor: 3_000 };
+        let error = CountError::UnknownDenomination {
+            denomination_minor: 3_000,
+        };
         assert_eq!(count_total(&unknown, Currency::Tnd), Err(error));
         let negative = CashCount::from([(500, -1)]);
-        assert_eq!(count_total(&negative, Currency::Tnd), Err(CountError::NegativePieces { denomination_minor: 500 }));
+        assert_eq!(
+            count_total(&negative, Currency::Tnd),
+            Err(CountError::NegativePieces {
+                denomination_minor: 500
+            })
+        );
         let huge = CashCount::from([(500, i64::MAX)]);
         assert_eq!(count_total(&huge, Currency::Tnd), Err(CountError::Overflow));
     }
@@ -110,13 +138,28 @@ mod tests {
 
     #[test]
     fn quick_amounts_are_notes_above_what_is_due() {
-        assert_eq!(quick_cash(37_500, Currency::Tnd), [38_000, 40_000, 50_000]);
-        assert_eq!(quick_cash(59_900, Currency::Mad), [60_000]);
+        for (due, currency, amounts) in [
+            (37_500, Currency::Tnd, &[38_000, 40_000, 50_000][..]),
+            (
+                163_450,
+                Currency::Tnd,
+                &[165_000, 170_000, 180_000, 200_000],
+            ),
+            (50_000, Currency::Tnd, &[55_000, 60_000, 100_000]),
+            (300, Currency::Tnd, &[1_000, 2_000, 5_000, 10_000]),
+            (59_900, Currency::Mad, &[60_000]),
+            (12_300, Currency::Mad, &[14_000, 15_000, 20_000]),
+        ] {
+            assert_eq!(quick_cash(due, currency), amounts, "{due} {currency}");
+        }
         assert!(quick_cash(0, Currency::Tnd).is_empty());
         for due in [1, 999, 1_000, 49_999, 50_000, 123_456] {
             for currency in Currency::ALL {
                 let amounts = quick_cash(due, currency);
-                assert!(amounts.iter().all(|amount| *amount > due) && amounts.is_sorted(), "{due} {currency}");
+                assert!(
+                    amounts.iter().all(|amount| *amount > due) && amounts.is_sorted(),
+                    "{due} {currency}"
+                );
             }
         }
     }

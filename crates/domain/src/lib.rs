@@ -6,21 +6,26 @@
 //! Start reading at [`event`] (the facts that travel), then [`cart`] and [`sale`] (how one comes about),
 //! then [`stock`] (what the facts mean for the shelf).
 
-pub mod catalog;
-pub mod config;
-pub mod text;
-pub mod number;
-pub mod tax;
-pub mod cash;
-pub mod cart;
-pub mod sale;
-pub mod shift;
-pub mod stock;
-pub mod posting;
-pub mod entropy;
 pub mod event;
-pub mod ids;
-pub mod json;
+
 pub mod money;
 pub mod quantity;
 pub mod time;
+
+pub mod catalog;
+pub mod config;
+
+pub mod cart;
+pub mod cash;
+pub mod number;
+pub mod sale;
+pub mod tax;
+
+pub mod posting;
+pub mod shift;
+pub mod stock;
+
+pub mod entropy;
+pub mod ids;
+pub mod json;
+pub mod text;

@@ -243,7 +243,10 @@ pub(crate) fn parse_scaled(text: &str, scale: u32) -> Result<i64, ScaledError> {
 /// # Source
 /// Largest-remainder (Hamilton) method.
 pub fn allocate(total_minor: i64, weights: &[i64]) -> Vec<i64> {
-    let sum: i128 = weights.iter().map(|weight| i128::from((*weight).max(0))).sum();
+    let sum: i128 = weights
+        .iter()
+        .map(|weight| i128::from((*weight).max(0)))
+        .sum();
     let mut parts = vec![0_i64; weights.len()];
     if sum == 0 {
         if let Some(first) = parts.first_mut() {
@@ -264,7 +267,10 @@ pub fn allocate(total_minor: i64, weights: &[i64]) -> Vec<i64> {
         parts[index] = i64::try_from(share * sign).unwrap_or(total_minor);
     }
     remainders.sort_unstable();
-    for (_, index) in remainders.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+    for (_, index) in remainders
+        .into_iter()
+        .take(usize::try_from(left).unwrap_or(usize::MAX))
+    {
         parts[index] += if sign < 0 { -1 } else { 1 };
     }
     parts

@@ -6,7 +6,13 @@ use crate::ids::{StoreId, StreamId, TillId};
 ///
 /// The series comes from the stream, so a restored or cloned till starts another one and cannot print a
 /// number twice even offline.
-pub fn receipt_number(store: &StoreId, till: &TillId, stream: StreamId, fiscal_year: i32, seq: u64) -> String {
+pub fn receipt_number(
+    store: &StoreId,
+    till: &TillId,
+    stream: StreamId,
+    fiscal_year: i32,
+    seq: u64,
+) -> String {
     format!("{store}-{till}-{}-{fiscal_year}-{seq:06}", stream.series())
 }
 
@@ -20,6 +26,9 @@ mod tests {
         let till = TillId::new("01").expect("till");
         let number = receipt_number(&store, &till, StreamId([0; 16]), 2026, 123);
         assert_eq!(number, "LM-01-00000-2026-000123");
-        assert_eq!(receipt_number(&store, &till, StreamId([0; 16]), 2026, 1_234_567), "LM-01-00000-2026-1234567");
+        assert_eq!(
+            receipt_number(&store, &till, StreamId([0; 16]), 2026, 1_234_567),
+            "LM-01-00000-2026-1234567"
+        );
     }
 }

@@ -89,12 +89,24 @@ pub fn postings(fact: &Fact) -> Result<Vec<Posting>, MoneyError> {
         | Fact::ClockJumped(_)
         | Fact::StockCounted(_) => Vec::new(),
     };
-    Ok(postings.into_iter().filter(|posting| posting.amount_minor != 0).collect())
+    Ok(postings
+        .into_iter()
+        .filter(|posting| posting.amount_minor != 0)
+        .collect())
 }
 
 fn pair(debit: Account, credit: Account, amount_minor: i64) -> Result<Vec<Posting>, MoneyError> {
     let negated = amount_minor.checked_neg().ok_or(MoneyError::Overflow)?;
-    Ok(vec![Posting { account: debit, amount_minor }, Posting { account: credit, amount_minor: negated }])
+    Ok(vec![
+        Posting {
+            account: debit,
+            amount_minor,
+        },
+        Posting {
+            account: credit,
+            amount_minor: negated,
+        },
+    ])
 }
 
 fn sale_postings(sale: &SaleBody) -> Result<Vec<Posting>, MoneyError> {
@@ -106,18 +118,35 @@ fn sale_postings(sale: &SaleBody) -> Result<Vec<Posting>, MoneyError> {
             TenderKind::Card => Account::Card,
             TenderKind::Other => Account::Other,
         };
-        postings.push(Posting { account, amount_minor: kept });
+        postings.push(Posting {
+            account,
+            amount_minor: kept,
+        });
     }
     let mut revenue = 0_i64;
     for tax in &sale.taxes {
-        revenue = revenue.checked_add(tax.net_minor).ok_or(MoneyError::Overflow)?;
-        postings.push(Posting { account: Account::Tax(tax.rate), amount_minor: credit(tax.tax_minor)? });
+        revenue = revenue
+            .checked_add(tax.net_minor)
+            .ok_or(MoneyError::Overflow)?;
+        postings.push(Posting {
+            account: Account::Tax(tax.rate),
+            amount_minor: credit(tax.tax_minor)?,
+        });
     }
-    postings.push(Posting { account: Account::Revenue, amount_minor: credit(revenue)? });
+    postings.push(Posting {
+        account: Account::Revenue,
+        amount_minor: credit(revenue)?,
+    });
     for levy in &sale.levies {
-        postings.push(Posting { account: Account::Levy(levy.code.clone()), amount_minor: credit(levy.minor)? });
+        postings.push(Posting {
+            account: Account::Levy(levy.code.clone()),
+            amount_minor: credit(levy.minor)?,
+        });
     }
-    postings.push(Posting { account: Account::Rounding, amount_minor: credit(sale.rounding_minor)? });
+    postings.push(Posting {
+        account: Account::Rounding,
+        amount_minor: credit(sale.rounding_minor)?,
+    });
     Ok(postings)
 }
 
@@ -126,7 +155,10 @@ fn sale_postings(sale: &SaleBody) -> Result<Vec<Posting>, MoneyError> {
 /// # Errors
 /// [`MoneyError::Overflow`].
 pub fn imbalance(postings: &[Posting]) -> Result<i64, MoneyError> {
-    postings.iter().try_fold(0_i64, |sum, posting| sum.checked_add(posting.amount_minor)).ok_or(MoneyError::Overflow)
+    postings
+        .iter()
+        .try_fold(0_i64, |sum, posting| sum.checked_add(posting.amount_minor))
+        .ok_or(MoneyError::Overflow)
 }
 
 /// A stock account.
@@ -155,9 +187,17 @@ pub fn stock_postings(fact: &Fact) -> Vec<StockPosting> {
     let mut postings = Vec::new();
     for movement in movements(fact) {
         let (variant, delta) = (movement.variant, movement.delta);
-        postings.push(StockPosting { account: StockAccount::Location(movement.location), variant, quantity: delta });
+        postings.push(StockPosting {
+            account: StockAccount::Location(movement.location),
+            variant,
+            quantity: delta,
+        });
         let customer = Quantity(delta.0.saturating_neg());
-        postings.push(StockPosting { account: StockAccount::Customer, variant, quantity: customer });
+        postings.push(StockPosting {
+            account: StockAccount::Customer,
+            variant,
+            quantity: customer,
+        });
     }
     postings
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cart::{Cart, CartError, CartLine, Discount, PricedCart, PricedLine, Pricing, extend, price};
+use crate::cart::{
+    Cart, CartError, CartLine, Discount, PricedCart, PricedLine, Pricing, extend, price,
+};
 use crate::cash::round_cash;
 use crate::config::{CashRounding, Rate};
-use crate::event::{
-    Override, OverrideKind, SaleBody, SaleLine, TaxTotal, Tender, TenderKind,
-};
+use crate::event::{Override, OverrideKind, SaleBody, SaleLine, TaxTotal, Tender, TenderKind};
 use crate::ids::{LocationId, PriceListId, SaleId, ShiftId, UserId};
 use crate::money::MINOR_MAX;
 use crate::time::BusinessDate;
@@ -344,7 +344,11 @@ fn refund_tenders(sale: &SaleBody, total_minor: i64) -> Vec<Tender> {
     for tender in others {
         let back = -i128::from(tender.amount_minor);
         // Never more than what is left, in the direction the tender goes.
-        let amount = if back < 0 { back.max(left.min(0)) } else { back.min(left.max(0)) };
+        let amount = if back < 0 {
+            back.max(left.min(0))
+        } else {
+            back.min(left.max(0))
+        };
         left -= amount;
         if amount != 0 {
             tenders.push(Tender {
@@ -420,10 +424,12 @@ pub fn check(sale: &SaleBody) -> Result<(), SaleFault> {
         rate.0 += i128::from(line.net_minor);
         rate.1 += i128::from(line.tax_minor);
     }
-    let stated = sale
-        .taxes
-        .iter()
-        .map(|tax| (tax.rate, (i128::from(tax.net_minor), i128::from(tax.tax_minor))));
+    let stated = sale.taxes.iter().map(|tax| {
+        (
+            tax.rate,
+            (i128::from(tax.net_minor), i128::from(tax.tax_minor)),
+        )
+    });
     if !rates.into_iter().eq(stated) {
         return Err(SaleFault::Taxes);
     }

@@ -14,7 +14,11 @@ fn add(sum: &mut i64, amount: i64) -> Result<(), MoneyError> {
 impl ShiftTotals {
     /// Totals of a shift that has just been opened.
     pub fn open(opened: &ShiftOpened) -> ShiftTotals {
-        ShiftTotals { float_minor: opened.float_minor, expected_minor: opened.float_minor, ..ShiftTotals::default() }
+        ShiftTotals {
+            float_minor: opened.float_minor,
+            expected_minor: opened.float_minor,
+            ..ShiftTotals::default()
+        }
     }
 
     /// Adds a fact of the shift; facts that move nothing leave the totals as they are.
@@ -53,14 +57,20 @@ impl ShiftTotals {
 
     fn add_sale(&mut self, sale: &SaleBody) -> Result<(), MoneyError> {
         for line in &sale.lines {
-            self.units = self.units.checked_add(line.quantity).ok_or(MoneyError::Overflow)?;
+            self.units = self
+                .units
+                .checked_add(line.quantity)
+                .ok_or(MoneyError::Overflow)?;
             add(&mut self.discounts_minor, line.discount_minor)?;
             add(&mut self.discounts_minor, line.cart_discount_minor)?;
         }
         add(&mut self.takings_minor, sale.total_minor)?;
         add(&mut self.rounding_minor, sale.rounding_minor)?;
         for levy in &sale.levies {
-            add(self.levies_minor.entry(levy.code.clone()).or_insert(0), levy.minor)?;
+            add(
+                self.levies_minor.entry(levy.code.clone()).or_insert(0),
+                levy.minor,
+            )?;
         }
         self.add_taxes(&sale.taxes)?;
         for (kind, kept) in kept_by_kind(sale)? {
@@ -76,7 +86,14 @@ impl ShiftTotals {
         for tax in taxes {
             let place = self.taxes.binary_search_by_key(&tax.rate, |sum| sum.rate);
             let index = place.unwrap_or_else(|index| {
-                self.taxes.insert(index, TaxTotal { rate: tax.rate, net_minor: 0, tax_minor: 0 });
+                self.taxes.insert(
+                    index,
+                    TaxTotal {
+                        rate: tax.rate,
+                        net_minor: 0,
+                        tax_minor: 0,
+                    },
+                );
                 index
             });
             add(&mut self.taxes[index].net_minor, tax.net_minor)?;
@@ -96,7 +113,10 @@ pub fn kept_by_kind(sale: &SaleBody) -> Result<BTreeMap<TenderKind, i64>, MoneyE
         add(kept.entry(tender.kind).or_insert(0), tender.amount_minor)?;
     }
     if sale.change_minor != 0 {
-        let change = sale.change_minor.checked_neg().ok_or(MoneyError::Overflow)?;
+        let change = sale
+            .change_minor
+            .checked_neg()
+            .ok_or(MoneyError::Overflow)?;
         add(kept.entry(TenderKind::Cash).or_insert(0), change)?;
     }
     Ok(kept)
@@ -104,5 +124,9 @@ pub fn kept_by_kind(sale: &SaleBody) -> Result<BTreeMap<TenderKind, i64>, MoneyE
 
 /// Units that a sale moves out of the store, reversals counting back.
 pub fn units_of(sale: &SaleBody) -> Quantity {
-    Quantity(sale.lines.iter().fold(0_i64, |sum, line| sum.saturating_add(line.quantity.0)))
+    Quantity(
+        sale.lines
+            .iter()
+            .fold(0_i64, |sum, line| sum.saturating_add(line.quantity.0)),
+    )
 }

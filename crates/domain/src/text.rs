@@ -7,7 +7,7 @@ use unicode_normalization::char::is_combining_mark;
 /// tatweel, one alef, ya, ta marbuta as ha, Latin digits.
 pub fn fold_for_search(text: &str) -> String {
     text.nfkd()
-        .filter(|c| !is_combining_mark(*c) && *c != '\u{640}')
+        .filter(|c| !is_combining_mark(*c) && *c != '\u{640}' && !is_invisible(*c))
         .flat_map(char::to_lowercase)
         .flat_map(|c| fold_char(c).chars().collect::<Vec<_>>())
         .collect()
@@ -40,9 +40,19 @@ fn digit(c: char, zero: char) -> char {
 /// direction-changing characters, which would reach a printer or turn an amount around.
 pub fn clean(text: &str, max_chars: usize) -> Option<String> {
     let trimmed = text.trim();
-    let harmful = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    let fits = !trimmed.is_empty() && trimmed.chars().count() <= max_chars && !trimmed.chars().any(harmful);
+    let harmful = |c: char| c.is_control() || is_invisible(c);
+    let fits = !trimmed.is_empty()
+        && trimmed.chars().count() <= max_chars
+        && !trimmed.chars().any(harmful);
     fits.then(|| trimmed.to_owned())
+}
+
+/// Marks without a shape: they change the direction of what follows, break lines, or hide.
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -60,7 +70,11 @@ mod tests {
             ("مقاس ٤٢", "مقاس 42"),
             ("ﻛﺮﺓ", "كرة"),
         ] {
-            assert_eq!(fold_for_search(left), fold_for_search(right), "{left} {right}");
+            assert_eq!(
+                fold_for_search(left),
+                fold_for_search(right),
+                "{left} {right}"
+            );
         }
         assert_ne!(fold_for_search("ballon"), fold_for_search("balles"));
     }
@@ -68,7 +82,17 @@ mod tests {
     #[test]
     fn harmful_texts_are_not_kept() {
         assert_eq!(clean("  Ballon 5 ", 20), Some("Ballon 5".to_owned()));
-        for bad in ["", "   ", "a\nb", "a\u{1b}b", "a\u{202e}b", "\u{2066}x", "123456"] {
+        for bad in [
+            "",
+            "   ",
+            "a\nb",
+            "a\u{1b}b",
+            "a\u{202e}b",
+            "\u{2066}x",
+            "a\u{200f}b",
+            "a\u{2028}b",
+            "123456",
+        ] {
             assert_eq!(clean(bad, 5), None, "{bad:?}");
         }
     }
