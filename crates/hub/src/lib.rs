@@ -1,1 +1,30 @@
-//! hub
+//! The other side of sync: takes in the streams of one tenant's tills, folds them into stock and takings,
+//! and hands out catalogue, prices, configuration and stock as feeds.
+//!
+//! Knows no HTTP, no clock and no randomness source: every call is given the time, and the entropy comes
+//! with [`Hub::open`]. All SQL stays inside the private module `store`.
+//!
+//! Start at [`Hub::sync`]; then `accept` (what a push must satisfy), `fold` (what an event does) and
+//! [`import`] (how a catalogue comes in).
+
+mod accept;
+mod devices;
+mod feeds;
+mod fold;
+pub mod import;
+mod lifecycle;
+mod office;
+mod own_stream;
+mod shops;
+mod store;
+mod verify;
+
+pub use accept::{ANCHOR_AHEAD_MS_MAX, QUARANTINE_CODES};
+pub use devices::{CODE_LIFE_MS, DeviceAuth, PendingDevice};
+pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
+pub use domain::time::Now;
+pub use lifecycle::{Hub, NewTenant};
+pub use office::{OptionValue, SignInError, StockLine, StockPage, TakingsLine, TillLine};
+pub use shops::AdminError;
+pub use store::StoreError;
+pub use verify::{FeedReport, VerifyReport};

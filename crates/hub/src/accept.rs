@@ -1,0 +1,503 @@
+//! What a push must satisfy, and what becomes of its events.
+//!
+//! A push whose chain or signature is wrong changes nothing. After that every event of the contiguous new part is
+//! stored as it came and acknowledged; one that cannot be read or does not hold is quarantined, and the next one goes on.
+
+use domain::event::{Event, EventError, Fact, SaleBody, chain_hash, genesis_hash};
+use domain::ids::{DeviceId, Digest, EventId, LocationId, StreamId};
+use domain::money::Currency;
+use domain::stock::EventRef;
+use domain::time::Now;
+use sync_protocol::{
+    DECODED_BYTES_MAX, PROTOCOL, PUSH_BYTES_MAX, PUSH_EVENTS_MAX, ProtocolError, Push, Quarantined,
+    SyncReply, SyncRequest, sign,
+};
+
+use crate::devices::internal;
+use crate::feeds::{feeds_of, pages};
+use crate::fold::{Fold, FoldError, Origin};
+use crate::lifecycle::{Hub, Identity, epoch};
+use crate::own_stream::observe;
+use crate::shops::{store_config, to_row};
+use crate::store::{DeviceRow, NewEvent, StoreError, StoreResult, StreamRow, Tx};
+
+/// A count whose clock is further ahead of the server's is held for review: it would win over every later one.
+pub const ANCHOR_AHEAD_MS_MAX: u64 = 60 * 60 * 1_000;
+
+/// Why an event is quarantined.
+pub const QUARANTINE_CODES: &[&str] = &[
+    "unreadable",
+    "wrong_stream",
+    "wrong_seq",
+    "duplicate_id",
+    "unknown_kind",
+    "bad_body",
+    "bad_opening",
+    "sale_does_not_hold",
+    "unknown_location",
+    "wrong_currency",
+    "clock_ahead",
+    "overflow",
+];
+
+/// A refusal of the request as a whole, or a failure of the file.
+enum Refused {
+    Protocol(ProtocolError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Refused {
+        Refused::Store(error)
+    }
+}
+
+impl From<ProtocolError> for Refused {
+    fn from(error: ProtocolError) -> Refused {
+        Refused::Protocol(error)
+    }
+}
+
+fn unreadable(reason: &str) -> ProtocolError {
+    ProtocolError::Unreadable {
+        reason: reason.to_owned(),
+    }
+}
+
+impl Hub {
+    /// Answers `POST /v1/sync` of a device whose token and signature were checked.
+    ///
+    /// The push is committed before the pull is answered, so a cursor that is of no use never holds up sales.
+    ///
+    /// # Errors
+    /// Every [`ProtocolError`] except those of enrolment.
+    pub fn sync(
+        &mut self,
+        device: DeviceId,
+        request: &SyncRequest,
+        now: &Now,
+    ) -> Result<SyncReply, ProtocolError> {
+        if request.protocol != PROTOCOL {
+            return Err(ProtocolError::Upgrade);
+        }
+        let identity = &self.identity;
+        // A refusal commits too: it may have kept the other branch of a fork.
+        let outcome = self
+            .store
+            .write(|tx| -> StoreResult<Result<SyncReply, ProtocolError>> {
+                match sync(tx, identity, device, request, now) {
+                    Ok(reply) => Ok(reply),
+                    Err(Refused::Protocol(error)) => Ok(Err(error)),
+                    Err(Refused::Store(error)) => Err(error),
+                }
+            });
+        outcome.map_err(internal)?
+    }
+}
+
+fn sync(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    device: DeviceId,
+    request: &SyncRequest,
+    now: &Now,
+) -> Result<Result<SyncReply, ProtocolError>, Refused> {
+    let row = tx.device(device)?.ok_or(ProtocolError::Unauthorised)?;
+    if row.revoked.is_some() {
+        return Err(ProtocolError::Revoked.into());
+    }
+    let own = tx.stream(request.stream)?;
+    if own.as_ref().is_some_and(|own| own.device != device) {
+        return Err(ProtocolError::Forbidden.into());
+    }
+    let server_head = own.as_ref().map_or(0, |own| own.head_seq);
+    if server_head > request.head_seq {
+        if let Some(push) = request
+            .push
+            .as_ref()
+            .filter(|push| push.stream == request.stream)
+        {
+            // Keeps the other branch, if there is one; the verdict is the same either way.
+            match accept(tx, identity, &row, push, now) {
+                Ok(()) | Err(Refused::Protocol(_)) => {}
+                Err(error @ Refused::Store(_)) => return Err(error),
+            }
+        }
+        tracing::warn!(stream = %request.stream, server_head, head = request.head_seq, "a device is behind its own stream");
+        return Err(ProtocolError::Behind { server_head }.into());
+    }
+    if let Some(push) = &request.push {
+        accept(tx, identity, &row, push, now)?;
+    }
+    tx.put_device(&DeviceRow {
+        contact: now.wall_ms,
+        head_seq: request.head_seq,
+        status: to_row(&request.status, "status")?,
+        ..row.clone()
+    })?;
+    let config = store_config(tx, &row.store)?.ok_or(StoreError::Corrupt("store"))?;
+    let epoch = epoch(tx)?;
+    let stream = request.push.as_ref().map_or(request.stream, |p| p.stream);
+    let (ack_seq, ack_hash) = tx.stream(stream)?.map_or((0, genesis_hash(stream)), |row| {
+        (row.head_seq, row.head_hash)
+    });
+    let quarantined = match &request.push {
+        Some(push) => tx
+            .quarantined(stream, push.first_seq, ack_seq)?
+            .into_iter()
+            .map(|(seq, code)| Quarantined { seq, code })
+            .collect(),
+        None => Vec::new(),
+    };
+    // Cursors of another authority or epoch say nothing here: the device learns the new one first.
+    let foreign = request.authority != identity.authority || request.epoch != epoch;
+    let pages = if foreign && request.cursors.values().any(|cursor| cursor.ver > 0) {
+        Vec::new()
+    } else {
+        match pages(tx, &config, request, request.push.is_some())? {
+            Ok(pages) => pages,
+            Err(error) => return Ok(Err(error)),
+        }
+    };
+    Ok(Ok(SyncReply {
+        authority: identity.authority.clone(),
+        epoch,
+        server_time: now.wall_ms,
+        ack_seq,
+        ack_hash,
+        quarantined,
+        pages,
+        feeds: feeds_of(&config),
+    }))
+}
+
+/// Takes in one push of `device`, its own stream's or one that it relays.
+fn accept(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    device: &DeviceRow,
+    push: &Push,
+    now: &Now,
+) -> Result<(), Refused> {
+    let hashes = check_shape(push)?;
+    let known = tx.stream(push.stream)?;
+    let owner = match &known {
+        Some(row) => owner_of(tx, device, row)?,
+        None => owner_of_new(tx, identity, device, push)?,
+    };
+    sign::verify_head(&owner.public_key, &identity.tenant, push.stream, &push.head)
+        .map_err(|_| ProtocolError::Unauthorised)?;
+    let (head_seq, head_hash) = known
+        .as_ref()
+        .map_or((0, genesis_hash(push.stream)), |row| {
+            (row.head_seq, row.head_hash)
+        });
+    if push.first_seq > head_seq + 1 {
+        return Err(ProtocolError::Gap {
+            expected: head_seq + 1,
+        }
+        .into());
+    }
+    if let Some(at) = fork_at(tx, push, &hashes, head_hash)? {
+        for (offset, (raw, hash)) in push.events.iter().zip(&hashes).enumerate() {
+            let seq = push.first_seq + offset as u64;
+            if seq >= at {
+                tx.contest(push.stream, seq, *hash, raw.get().as_bytes(), now.wall_ms)?;
+            }
+        }
+        tracing::warn!(stream = %push.stream, at, "a stream forks");
+        return Err(ProtocolError::Fork { at }.into());
+    }
+    let skip = usize::try_from(head_seq + 1 - push.first_seq).unwrap_or(usize::MAX);
+    let mut row = StreamRow {
+        stream: push.stream,
+        device: owner.device,
+        store: Some(owner.store.clone()),
+        till: Some(owner.till.clone()),
+        public_key: owner.public_key.clone(),
+        head_seq,
+        head_hash,
+        signature: known.map(|row| row.signature).unwrap_or_default(),
+        contact: now.wall_ms,
+    };
+    let mut intake = Intake {
+        tx,
+        identity,
+        owner: &owner,
+        now,
+        currency: store_config(tx, &owner.store)?.map(|config| config.currency),
+        locations: tx.locations()?.into_keys().collect(),
+        fold: Fold::new(tx),
+    };
+    for (raw, hash) in push.events.iter().zip(&hashes).skip(skip) {
+        row.head_seq += 1;
+        row.head_hash = *hash;
+        intake.take(push.stream, row.head_seq, raw.get().as_bytes(), *hash)?;
+    }
+    intake.fold.finish()?;
+    if row.head_seq > head_seq {
+        row.signature.clone_from(&push.head.signature);
+    }
+    tx.put_stream(&row)?;
+    Ok(())
+}
+
+/// Checks limits and that the chain over the events as sent ends at the signed head; returns the hash after each event.
+fn check_shape(push: &Push) -> Result<Vec<Digest>, ProtocolError> {
+    let bytes: usize = push.events.iter().map(|raw| raw.get().len()).sum();
+    // One event alone may be as large as a body can be: it could never be halved.
+    let too_large = bytes > PUSH_BYTES_MAX && push.events.len() > 1;
+    if push.events.len() > PUSH_EVENTS_MAX || too_large || bytes > DECODED_BYTES_MAX {
+        return Err(ProtocolError::TooLarge);
+    }
+    if push.events.is_empty() {
+        return Err(unreadable("the push is empty"));
+    }
+    if push.first_seq == 0 || i64::try_from(push.first_seq).is_err() {
+        return Err(unreadable("sequence numbers begin at 1"));
+    }
+    if push.first_seq == 1 && push.prev_hash != genesis_hash(push.stream) {
+        return Err(unreadable(
+            "the first event does not follow from the stream's id",
+        ));
+    }
+    let mut hash = push.prev_hash;
+    let hashes: Vec<Digest> = push
+        .events
+        .iter()
+        .map(|raw| {
+            hash = chain_hash(hash, raw.get().as_bytes());
+            hash
+        })
+        .collect();
+    let last_seq = push.first_seq + (hashes.len() as u64 - 1);
+    if push.head.seq != last_seq || push.head.hash != hash {
+        return Err(unreadable("the chain does not end at the signed head"));
+    }
+    Ok(hashes)
+}
+
+/// The device that owns a known stream, if `device` may push it: its own, or a neighbour's of the same store.
+fn owner_of(tx: &Tx<'_>, device: &DeviceRow, stream: &StreamRow) -> Result<DeviceRow, Refused> {
+    if stream.device == device.device {
+        return Ok(DeviceRow {
+            public_key: stream.public_key.clone(),
+            ..device.clone()
+        });
+    }
+    let owner = tx.device(stream.device)?.ok_or(ProtocolError::Forbidden)?;
+    if owner.store != device.store {
+        return Err(ProtocolError::Forbidden.into());
+    }
+    if owner.revoked.is_some() {
+        return Err(ProtocolError::Revoked.into());
+    }
+    Ok(DeviceRow {
+        public_key: stream.public_key.clone(),
+        ..owner
+    })
+}
+
+fn owner_of_new(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    device: &DeviceRow,
+    push: &Push,
+) -> Result<DeviceRow, Refused> {
+    if push.first_seq != 1 {
+        return Err(ProtocolError::Gap { expected: 1 }.into());
+    }
+    let opened = push
+        .events
+        .first()
+        .and_then(|raw| Event::decode(raw.get().as_bytes()).ok())
+        .and_then(|event| event.fact().ok());
+    let Some(Fact::StreamOpened(opened)) = opened else {
+        return Ok(device.clone());
+    };
+    if opened.tenant != identity.tenant {
+        return Err(ProtocolError::Forbidden.into());
+    }
+    if opened.device == device.device {
+        return Ok(device.clone());
+    }
+    let owner = tx.device(opened.device)?.ok_or(ProtocolError::Forbidden)?;
+    if owner.store != device.store {
+        return Err(ProtocolError::Forbidden.into());
+    }
+    if owner.revoked.is_some() {
+        return Err(ProtocolError::Revoked.into());
+    }
+    Ok(owner)
+}
+
+/// The first seq at which the push tells another history than the stored one.
+fn fork_at(
+    tx: &Tx<'_>,
+    push: &Push,
+    hashes: &[Digest],
+    head_hash: Digest,
+) -> StoreResult<Option<u64>> {
+    let before = push.first_seq - 1;
+    if before > 0 {
+        let stored = tx.event_hash(push.stream, before)?.unwrap_or(head_hash);
+        if stored != push.prev_hash {
+            return Ok(Some(before));
+        }
+    }
+    for (offset, hash) in hashes.iter().enumerate() {
+        let seq = push.first_seq + offset as u64;
+        match tx.event_hash(push.stream, seq)? {
+            None => return Ok(None),
+            Some(stored) if stored == *hash => {}
+            Some(_) => return Ok(Some(seq)),
+        }
+    }
+    Ok(None)
+}
+
+/// Stores and folds the new events of a push.
+struct Intake<'a, 'c> {
+    tx: &'a Tx<'c>,
+    identity: &'a Identity,
+    owner: &'a DeviceRow,
+    now: &'a Now,
+    currency: Option<Currency>,
+    locations: Vec<LocationId>,
+    fold: Fold<'a, 'c>,
+}
+
+impl Intake<'_, '_> {
+    fn take(
+        &mut self,
+        stream: StreamId,
+        seq: u64,
+        bytes: &[u8],
+        hash: Digest,
+    ) -> Result<(), StoreError> {
+        let read = read(stream, seq, bytes);
+        let id = match &read {
+            Ok((event, _)) | Err((Some(event), _)) => Some(event.id),
+            Err((None, _)) => None,
+        };
+        let id_taken = match id {
+            Some(id) => self.tx.event_id_known(id)?,
+            None => false,
+        };
+        self.tx.insert_event(&NewEvent {
+            stream,
+            seq,
+            id: id.filter(|_| !id_taken),
+            bytes,
+            hash,
+            recv: self.now.wall_ms,
+        })?;
+        let verdict = match read {
+            _ if id_taken => Err("duplicate_id"),
+            Ok((event, fact)) => self.check_and_fold(&event, &fact)?,
+            Err((_, code)) => Err(code),
+        };
+        if let Err(code) = verdict {
+            tracing::warn!(stream = %stream, seq, code, "an event was quarantined");
+            self.tx.quarantine(stream, seq, code, self.now.wall_ms)?;
+        }
+        Ok(())
+    }
+
+    fn check_and_fold(
+        &mut self,
+        event: &Event,
+        fact: &Fact,
+    ) -> Result<Result<(), &'static str>, StoreError> {
+        if let Err(code) = self.check(event, fact) {
+            return Ok(Err(code));
+        }
+        observe(self.tx, event.hlc, self.now)?;
+        let origin = Origin {
+            till: Some((self.owner.store.clone(), self.owner.till.clone())),
+        };
+        let at = EventRef {
+            stream: event.stream,
+            seq: event.seq,
+            hlc: event.hlc,
+        };
+        let (tx, fold) = (self.tx, &mut self.fold);
+        match tx.savepoint(|| fold.apply(&origin, &at, fact)) {
+            Ok(()) => Ok(Ok(())),
+            Err(FoldError::Overflow) => Ok(Err("overflow")),
+            Err(FoldError::Store(error)) => Err(error),
+        }
+    }
+
+    fn check(&self, event: &Event, fact: &Fact) -> Result<(), &'static str> {
+        if (event.seq == 1) != matches!(fact, Fact::StreamOpened(_)) {
+            return Err("bad_opening");
+        }
+        match fact {
+            Fact::StreamOpened(opened) => {
+                let fits = opened.tenant == self.identity.tenant
+                    && opened.device == self.owner.device
+                    && opened.store.as_ref() == Some(&self.owner.store)
+                    && opened.till.as_ref() == Some(&self.owner.till)
+                    && opened.public_key == self.owner.public_key;
+                if fits { Ok(()) } else { Err("bad_opening") }
+            }
+            Fact::SaleCompleted(sale) => self.check_sale(sale),
+            Fact::Reversed(reversed) => self.check_sale(&reversed.mirror),
+            Fact::StockCounted(count) => {
+                let now = u64::try_from(self.now.wall_ms).unwrap_or(0);
+                if !self.locations.contains(&count.location) {
+                    Err("unknown_location")
+                } else if event.hlc.ms() > now.saturating_add(ANCHOR_AHEAD_MS_MAX) {
+                    Err("clock_ahead")
+                } else {
+                    Ok(())
+                }
+            }
+            Fact::ShiftOpened(_)
+            | Fact::CartVoided(_)
+            | Fact::LineVoided(_)
+            | Fact::DrawerOpened(_)
+            | Fact::ShiftClosed(_)
+            | Fact::Reprinted(_)
+            | Fact::PinReset(_)
+            | Fact::SignInBlocked(_)
+            | Fact::ClockJumped(_) => Ok(()),
+        }
+    }
+
+    fn check_sale(&self, sale: &SaleBody) -> Result<(), &'static str> {
+        if !self.locations.contains(&sale.location) {
+            return Err("unknown_location");
+        }
+        if self.currency != Some(sale.currency) {
+            return Err("wrong_currency");
+        }
+        domain::sale::check(sale).map_err(|_| "sale_does_not_hold")
+    }
+}
+
+type ReadEvent = Result<(Event, Fact), (Option<Event>, &'static str)>;
+
+fn read(stream: StreamId, seq: u64, bytes: &[u8]) -> ReadEvent {
+    let event = Event::decode(bytes).map_err(|_| (None, "unreadable"))?;
+    if event.stream != stream {
+        return Err((None, "wrong_stream"));
+    }
+    if event.seq != seq {
+        return Err((None, "wrong_seq"));
+    }
+    match event.fact() {
+        Ok(fact) => Ok((event, fact)),
+        Err(EventError::Unknown { .. }) => Err((Some(event), "unknown_kind")),
+        Err(EventError::NotStrict(_)) => Err((Some(event), "bad_body")),
+    }
+}
+
+/// The id under which an event is registered, none when it was not readable in its place.
+pub(crate) fn registered_id(stream: StreamId, seq: u64, bytes: &[u8]) -> Option<EventId> {
+    match read(stream, seq, bytes) {
+        Ok((event, _)) | Err((Some(event), _)) => Some(event.id),
+        Err((None, _)) => None,
+    }
+}

@@ -1,0 +1,244 @@
+//! What an event does: movements and counts to stock, sales to takings.
+//!
+//! Stock is kept incrementally and comes out the same in any order of streams: movements stay single, all counts
+//! are kept, and whenever another count wins, the shelf is added up again from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::event::{Fact, SaleBody, StockCounted};
+use domain::ids::{LocationId, StoreId, TillId, VariantId};
+use domain::quantity::Quantity;
+use domain::stock::{self, Anchor, EventRef};
+use sync_protocol::FeedName;
+use sync_protocol::feed::{AnchorRef, StockRow};
+
+use crate::shops::to_row;
+use crate::store::{KeptMovement, StockKey, StockState, StoreError, StoreResult, TakingsRow, Tx};
+
+/// Why an event could not be folded; it is quarantined and nothing of it remains.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FoldError {
+    /// A sum does not fit 64 bits.
+    #[error("a sum overflows")]
+    Overflow,
+    /// The file failed: not the event's fault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whose event it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// None for the hub's own stream.
+    pub till: Option<(StoreId, TillId)>,
+}
+
+/// Folds events within one transaction; stock rows are written once, at the end.
+pub(crate) struct Fold<'t, 'c> {
+    tx: &'t Tx<'c>,
+    touched: BTreeMap<LocationId, BTreeSet<VariantId>>,
+}
+
+impl<'t, 'c> Fold<'t, 'c> {
+    pub fn new(tx: &'t Tx<'c>) -> Self {
+        Fold {
+            tx,
+            touched: BTreeMap::new(),
+        }
+    }
+
+    pub fn apply(&mut self, origin: &Origin, at: &EventRef, fact: &Fact) -> Result<(), FoldError> {
+        for (key, movement) in kept_movements(at, fact) {
+            self.movement(key, movement)?;
+        }
+        match fact {
+            Fact::StockCounted(count) => self.count(at, count)?,
+            Fact::SaleCompleted(sale) => self.takings(origin, sale, false)?,
+            Fact::Reversed(reversed) => self.takings(origin, &reversed.mirror, true)?,
+            Fact::StreamOpened(_)
+            | Fact::ShiftOpened(_)
+            | Fact::CartVoided(_)
+            | Fact::LineVoided(_)
+            | Fact::DrawerOpened(_)
+            | Fact::ShiftClosed(_)
+            | Fact::Reprinted(_)
+            | Fact::PinReset(_)
+            | Fact::SignInBlocked(_)
+            | Fact::ClockJumped(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the changed rows into the stock feeds.
+    pub fn finish(self) -> StoreResult<()> {
+        for (location, variants) in &self.touched {
+            let mut writer = self.tx.feed_writer(&FeedName::Stock(location.clone()))?;
+            for variant in variants {
+                let row = stock_row(self.tx, *variant, location)?;
+                writer.put(&variant.to_string(), Some(&to_row(&row, "stock row")?))?;
+            }
+            writer.finish()?;
+        }
+        Ok(())
+    }
+
+    fn touch(&mut self, key: &StockKey) {
+        self.touched
+            .entry(key.location.clone())
+            .or_default()
+            .insert(key.variant);
+    }
+
+    fn movement(&mut self, key: StockKey, movement: KeptMovement) -> Result<(), FoldError> {
+        self.touch(&key);
+        self.tx.insert_movement(&key, &movement)?;
+        let mut state = self.tx.stock(&key)?;
+        let anchor = self.tx.anchor_of(&key, &state)?;
+        if counts(&movement, anchor.as_ref()) {
+            state.quantity = state
+                .quantity
+                .checked_add(movement.delta)
+                .ok_or(FoldError::Overflow)?;
+        }
+        self.tx.put_stock(&key, &state)?;
+        Ok(())
+    }
+
+    fn count(&mut self, at: &EventRef, count: &StockCounted) -> Result<(), FoldError> {
+        self.tx.insert_count(at, &count.cut)?;
+        for item in &count.items {
+            let key = StockKey {
+                variant: item.variant,
+                location: count.location.clone(),
+                zone: count.zone.clone(),
+            };
+            self.touch(&key);
+            self.tx
+                .insert_anchor(&key, at.stream, at.seq, item.quantity)?;
+            let anchors = self.tx.anchors(&key)?;
+            let Some(winner) = stock::winner(&anchors) else {
+                continue;
+            };
+            // The newcomer may take the place from one count in favour of a third, so any change counts.
+            let stands = self.tx.stock(&key)?.anchor;
+            if winner.at != *at && stands == Some((winner.at.stream, winner.at.seq)) {
+                continue;
+            }
+            let state = add_up(Some(winner), &self.tx.movements(&key)?)?;
+            self.tx.put_stock(&key, &state)?;
+        }
+        Ok(())
+    }
+
+    fn takings(
+        &mut self,
+        origin: &Origin,
+        sale: &SaleBody,
+        reversal: bool,
+    ) -> Result<(), FoldError> {
+        let Some((store, till)) = &origin.till else {
+            return Ok(());
+        };
+        let mut row = self.tx.takings_of(
+            sale.business_date,
+            store.as_str(),
+            till.as_str(),
+            sale.currency,
+        )?;
+        add_sale(&mut row, sale, reversal)?;
+        self.tx.put_takings(&row)?;
+        Ok(())
+    }
+}
+
+/// Movements of an event as they are kept, at most one per shelf.
+pub(crate) fn kept_movements(
+    at: &EventRef,
+    fact: &Fact,
+) -> impl Iterator<Item = (StockKey, KeptMovement)> {
+    let at = *at;
+    stock::movements(fact).into_iter().map(move |movement| {
+        let key = StockKey {
+            variant: movement.variant,
+            location: movement.location,
+            zone: movement.zone,
+        };
+        let delta = movement.delta;
+        (key, KeptMovement { at, delta })
+    })
+}
+
+fn counts(movement: &KeptMovement, anchor: Option<&Anchor>) -> bool {
+    anchor.is_none_or(|anchor| stock::is_after(&movement.at, movement.delta, anchor))
+}
+
+/// A shelf from its winning count and all its movements.
+pub(crate) fn add_up(
+    anchor: Option<&Anchor>,
+    movements: &[KeptMovement],
+) -> Result<StockState, FoldError> {
+    let start = anchor.map_or(Quantity::ZERO, |anchor| anchor.quantity);
+    let quantity = movements
+        .iter()
+        .filter(|movement| counts(movement, anchor))
+        .try_fold(start, |sum, movement| sum.checked_add(movement.delta))
+        .ok_or(FoldError::Overflow)?;
+    Ok(StockState {
+        quantity,
+        anchor: anchor.map(|anchor| (anchor.at.stream, anchor.at.seq)),
+    })
+}
+
+pub(crate) fn add_sale(
+    row: &mut TakingsRow,
+    sale: &SaleBody,
+    reversal: bool,
+) -> Result<(), FoldError> {
+    if reversal {
+        row.reversals += 1;
+    } else {
+        row.receipts += 1;
+    }
+    row.takings_minor = row
+        .takings_minor
+        .checked_add(sale.total_minor)
+        .ok_or(FoldError::Overflow)?;
+    row.units = sale
+        .lines
+        .iter()
+        .try_fold(row.units, |sum, line| sum.checked_add(line.quantity))
+        .ok_or(FoldError::Overflow)?;
+    Ok(())
+}
+
+/// What tills see of a variant at a location: zones added up, standing on the count of the main zone.
+pub(crate) fn stock_row(
+    tx: &Tx<'_>,
+    variant: VariantId,
+    location: &LocationId,
+) -> StoreResult<StockRow> {
+    let mut quantity = Quantity::ZERO;
+    let mut anchor = None;
+    for (zone, state) in tx.zones(variant, location)? {
+        // Each zone fits; a chain of shelves that together overflow would be 9 billion million units.
+        quantity = quantity
+            .checked_add(state.quantity)
+            .ok_or(StoreError::Corrupt("stock"))?;
+        if zone == domain::event::MAIN_ZONE
+            && let Some((stream, seq)) = state.anchor
+        {
+            let (at, cut) = tx.count_event(stream, seq)?;
+            anchor = Some(AnchorRef {
+                stream,
+                seq,
+                hlc: at.hlc,
+                cut,
+            });
+        }
+    }
+    Ok(StockRow {
+        variant,
+        quantity,
+        anchor,
+    })
+}

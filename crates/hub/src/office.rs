@@ -1,0 +1,425 @@
+//! What head office sees: stock, takings, tills; and who may see it.
+
+use std::collections::BTreeMap;
+
+use domain::catalog::{Names, Style, Variant};
+use domain::ids::{DeviceId, LocationId, StoreId, TillId, VariantId};
+use domain::money::Currency;
+use domain::quantity::Quantity;
+use domain::text::fold_for_search;
+use domain::time::{BusinessDate, Now};
+use serde::Serialize;
+use sync_protocol::feed::StockRow;
+use sync_protocol::{DeviceStatus, FeedName};
+
+use crate::devices::token_hash;
+use crate::lifecycle::Hub;
+use crate::shops::{AdminError, from_row};
+use crate::store::{AdminRow, StoreError, StoreResult, Tx, VariantRow};
+
+/// How long a sign-in of an administrator holds, in milliseconds.
+const LOGIN_LIFE_MS: i64 = 12 * 60 * 60 * 1_000;
+/// Wrong passwords in a row that are free of a wait.
+const FREE_FAILURES: u64 = 5;
+const BLOCK_MS: i64 = 30_000;
+const BLOCK_MS_MAX: i64 = 15 * 60 * 1_000;
+/// Search terms that are looked at.
+const TERMS_MAX: usize = 8;
+
+/// Stock of some variants at every location.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StockPage {
+    /// Locations in the order of columns.
+    pub locations: Vec<LocationId>,
+    /// Their names.
+    pub location_names: BTreeMap<LocationId, Names>,
+    /// One line per variant.
+    pub rows: Vec<StockLine>,
+    /// How many variants there are in all.
+    pub total: u64,
+    /// Position of the first line.
+    pub offset: u64,
+}
+
+/// Stock of one variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StockLine {
+    /// Variant.
+    pub variant: VariantId,
+    /// SKU.
+    pub sku: String,
+    /// Code of the style.
+    pub style: String,
+    /// Names of the style.
+    pub names: Names,
+    /// Brand.
+    pub brand: String,
+    /// Category.
+    pub category: String,
+    /// Options of the variant.
+    pub options: Vec<OptionValue>,
+    /// Thousandths on hand by location; a location that never held the variant is missing.
+    pub quantities: BTreeMap<LocationId, Quantity>,
+}
+
+/// Name and value of an option.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OptionValue {
+    /// Name.
+    pub name: String,
+    /// Value.
+    pub value: String,
+}
+
+/// Takings of a till on a day, in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TakingsLine {
+    /// Day.
+    pub date: BusinessDate,
+    /// Store.
+    pub store: String,
+    /// Till.
+    pub till: String,
+    /// Currency of the amount; amounts of two currencies are never added.
+    pub currency: Currency,
+    /// Receipts of sales.
+    pub receipts: u64,
+    /// Receipts of reversals.
+    pub reversals: u64,
+    /// Sum of totals, reversals taken off, minor units.
+    pub takings_minor: i64,
+    /// Units sold minus units taken back, thousandths.
+    pub units: Quantity,
+}
+
+/// A till and how far it is behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TillLine {
+    /// Store.
+    pub store: StoreId,
+    /// Till.
+    pub till: TillId,
+    /// Device.
+    pub device: DeviceId,
+    /// Milliseconds since the device was last heard of.
+    pub contact_age_ms: i64,
+    /// Head of its stream as it last said.
+    pub head_seq: u64,
+    /// Events it still had to send when last heard of.
+    pub unsynced: u64,
+    /// Age of the oldest of them, milliseconds.
+    pub oldest_age_ms: Option<i64>,
+    /// Events of it that were quarantined.
+    pub quarantined: u64,
+    /// No longer trusted.
+    pub revoked: bool,
+    /// Version of its program.
+    pub app: String,
+}
+
+/// Why an administrator may not sign in now.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Too many wrong passwords.
+    #[error("blocked for {after_ms} ms")]
+    Blocked {
+        /// Milliseconds to wait.
+        after_ms: i64,
+    },
+    /// The file failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Hub {
+    /// Variants whose names, SKU, barcodes, brand or options hold every word of `query`, with their stock.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn stock_page(
+        &self,
+        query: &str,
+        offset: u64,
+        limit: u64,
+    ) -> Result<StockPage, StoreError> {
+        let folded = fold_for_search(query);
+        let terms: Vec<String> = folded
+            .split_whitespace()
+            .take(TERMS_MAX)
+            .map(str::to_owned)
+            .collect();
+        self.store.read(|tx| {
+            let locations = tx.locations()?;
+            let (found, total) = tx.find_variants(&terms, offset, limit)?;
+            let rows = found
+                .into_iter()
+                .map(|row| stock_line(tx, row, locations.keys()))
+                .collect::<StoreResult<Vec<_>>>()?;
+            Ok(StockPage {
+                locations: locations.keys().cloned().collect(),
+                location_names: locations
+                    .into_iter()
+                    .map(|(location, (names, _))| (location, names))
+                    .collect(),
+                rows,
+                total,
+                offset,
+            })
+        })
+    }
+
+    /// What is on hand of a variant at a location, thousandths; none where it was never moved nor counted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn on_hand(
+        &self,
+        variant: VariantId,
+        location: &LocationId,
+    ) -> Result<Option<Quantity>, StoreError> {
+        self.store.read(|tx| quantity_at(tx, variant, location))
+    }
+
+    /// The variant of a SKU.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn variant_of_sku(&self, sku: &str) -> Result<Option<Variant>, StoreError> {
+        self.store.read(|tx| {
+            let Some(row) = tx.variant_by_sku(sku)? else {
+                return Ok(None);
+            };
+            Ok(Some(variant(tx, &row)?))
+        })
+    }
+
+    /// Takings of a day by store, till and currency; of all days where none is given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn takings(&self, date: Option<BusinessDate>) -> Result<Vec<TakingsLine>, StoreError> {
+        let rows = self.store.read(|tx| tx.takings(date))?;
+        Ok(rows
+            .into_iter()
+            .map(|row| TakingsLine {
+                date: row.date,
+                store: row.store,
+                till: row.till,
+                currency: row.currency,
+                receipts: row.receipts,
+                reversals: row.reversals,
+                takings_minor: row.takings_minor,
+                units: row.units,
+            })
+            .collect())
+    }
+
+    /// Every enrolled device and how far it is behind.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn tills(&self, now: &Now) -> Result<Vec<TillLine>, StoreError> {
+        self.store.read(|tx| {
+            tx.devices()?
+                .into_iter()
+                .map(|row| {
+                    let status: DeviceStatus = from_row(&row.status, "status")?;
+                    Ok(TillLine {
+                        contact_age_ms: now.wall_ms.saturating_sub(row.contact).max(0),
+                        head_seq: row.head_seq,
+                        unsynced: status.unsynced,
+                        oldest_age_ms: status
+                            .oldest_wall
+                            .map(|wall| now.wall_ms.saturating_sub(wall).max(0)),
+                        quarantined: tx.quarantined_count(row.device)?,
+                        revoked: row.revoked.is_some(),
+                        app: status.app,
+                        store: row.store,
+                        till: row.till,
+                        device: row.device,
+                    })
+                })
+                .collect()
+        })
+    }
+
+    /// Adds an administrator of head office. The password verifier is made by the caller.
+    ///
+    /// # Errors
+    /// [`AdminError::Exists`].
+    pub fn create_admin(&mut self, name: &str, verifier: &str) -> Result<(), AdminError> {
+        self.store.write(|tx| {
+            if tx.admin(name)?.is_some() {
+                return Err(AdminError::Exists {
+                    what: "administrator",
+                    name: name.to_owned(),
+                });
+            }
+            tx.put_admin(&AdminRow {
+                name: name.to_owned(),
+                verifier: verifier.to_owned(),
+                failures: 0,
+                blocked_until: 0,
+            })?;
+            Ok(())
+        })
+    }
+
+    /// Gives an administrator a new password and ends all sign-ins under the old one.
+    ///
+    /// # Errors
+    /// [`AdminError::Unknown`].
+    pub fn set_admin_verifier(
+        &mut self,
+        name: &str,
+        verifier: &str,
+        now: &Now,
+    ) -> Result<(), AdminError> {
+        self.store.write(|tx| {
+            let row = tx.admin(name)?.ok_or_else(|| AdminError::Unknown {
+                what: "administrator",
+                name: name.to_owned(),
+            })?;
+            tx.put_admin(&AdminRow {
+                verifier: verifier.to_owned(),
+                failures: 0,
+                blocked_until: 0,
+                ..row
+            })?;
+            tx.drop_logins(now.wall_ms, Some(name))?;
+            Ok(())
+        })
+    }
+
+    /// Names of administrators.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn admins(&self) -> Result<Vec<String>, StoreError> {
+        self.store.read(|tx| tx.admin_names())
+    }
+
+    /// Counts an attempt before it is checked and returns the verifier, none for an unknown name.
+    ///
+    /// # Errors
+    /// [`SignInError::Blocked`].
+    pub fn begin_sign_in(&mut self, name: &str, now: &Now) -> Result<Option<String>, SignInError> {
+        self.store.write(|tx| {
+            let Some(mut row) = tx.admin(name)? else {
+                return Ok(None);
+            };
+            if row.blocked_until > now.wall_ms {
+                return Err(SignInError::Blocked {
+                    after_ms: row.blocked_until - now.wall_ms,
+                });
+            }
+            row.failures += 1;
+            if row.failures >= FREE_FAILURES {
+                let doublings = u32::try_from(row.failures - FREE_FAILURES)
+                    .unwrap_or(u32::MAX)
+                    .min(16);
+                row.blocked_until = now.wall_ms + (BLOCK_MS << doublings).min(BLOCK_MS_MAX);
+            }
+            tx.put_admin(&row)?;
+            Ok(Some(row.verifier))
+        })
+    }
+
+    /// The password was right: forgets the failures and returns a token `{tenant}.{random}` for the cookie.
+    ///
+    /// # Errors
+    /// [`AdminError::Unknown`].
+    pub fn finish_sign_in(&mut self, name: &str, now: &Now) -> Result<String, AdminError> {
+        let token = format!(
+            "{}.{}",
+            self.identity.tenant,
+            hex::encode(self.entropy.next_bytes())
+        );
+        self.store.write(|tx| {
+            let row = tx.admin(name)?.ok_or_else(|| AdminError::Unknown {
+                what: "administrator",
+                name: name.to_owned(),
+            })?;
+            tx.put_admin(&AdminRow {
+                failures: 0,
+                blocked_until: 0,
+                ..row
+            })?;
+            tx.drop_logins(now.wall_ms, None)?;
+            tx.put_login(token_hash(&token), name, now.wall_ms + LOGIN_LIFE_MS)?;
+            Ok::<_, AdminError>(())
+        })?;
+        Ok(token)
+    }
+
+    /// Which administrator a cookie's token stands for.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn signed_in(&self, token: &str, now: &Now) -> Result<Option<String>, StoreError> {
+        let found = self.store.read(|tx| tx.login(token_hash(token)))?;
+        Ok(found
+            .filter(|(_, expires)| *expires > now.wall_ms)
+            .map(|(name, _)| name))
+    }
+
+    /// Ends a sign-in.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sign_out(&mut self, token: &str) -> Result<(), StoreError> {
+        self.store.write(|tx| tx.drop_login(token_hash(token)))
+    }
+}
+
+fn quantity_at(
+    tx: &Tx<'_>,
+    variant: VariantId,
+    location: &LocationId,
+) -> StoreResult<Option<Quantity>> {
+    let Some(row) = tx.feed_row(&FeedName::Stock(location.clone()), &variant.to_string())? else {
+        return Ok(None);
+    };
+    Ok(Some(from_row::<StockRow>(&row, "stock row")?.quantity))
+}
+
+fn variant(tx: &Tx<'_>, row: &VariantRow) -> StoreResult<Variant> {
+    let text = tx
+        .feed_row(&FeedName::Catalogue, &format!("variant:{}", row.variant))?
+        .ok_or(StoreError::Corrupt("variant"))?;
+    from_row(&text, "variant")
+}
+
+fn stock_line<'a>(
+    tx: &Tx<'_>,
+    row: VariantRow,
+    locations: impl Iterator<Item = &'a LocationId>,
+) -> StoreResult<StockLine> {
+    let found = variant(tx, &row)?;
+    let style: Style = from_row(
+        &tx.feed_row(&FeedName::Catalogue, &format!("style:{}", row.style))?
+            .ok_or(StoreError::Corrupt("style"))?,
+        "style",
+    )?;
+    let mut quantities = BTreeMap::new();
+    for location in locations {
+        if let Some(quantity) = quantity_at(tx, row.variant, location)? {
+            quantities.insert(location.clone(), quantity);
+        }
+    }
+    Ok(StockLine {
+        variant: row.variant,
+        sku: row.sku,
+        style: style.code,
+        names: style.names,
+        brand: style.brand,
+        category: style.category,
+        options: style
+            .options
+            .into_iter()
+            .zip(found.options)
+            .map(|(name, value)| OptionValue { name, value })
+            .collect(),
+        quantities,
+    })
+}

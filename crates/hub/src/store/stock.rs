@@ -1,0 +1,393 @@
+//! Movements, counts, the stock they come to, and the takings.
+
+use std::collections::BTreeMap;
+
+use domain::ids::{LocationId, StreamId, VariantId};
+use domain::money::Currency;
+use domain::quantity::Quantity;
+use domain::stock::{Anchor, EventRef};
+use domain::time::{BusinessDate, Hlc};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{
+    StoreError, StoreResult, Tx, from_sql, hlc_from_sql, hlc_to_sql, stream_id, to_sql, uuid,
+};
+
+/// A shelf: variant, location and zone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StockKey {
+    pub variant: VariantId,
+    pub location: LocationId,
+    pub zone: String,
+}
+
+/// What a shelf holds, and the count it stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct StockState {
+    pub quantity: Quantity,
+    pub anchor: Option<(StreamId, u64)>,
+}
+
+/// A movement as kept, so that a later count can decide anew whether it lies after it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeptMovement {
+    pub at: EventRef,
+    pub delta: Quantity,
+}
+
+/// Takings of one till on one day in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TakingsRow {
+    pub date: BusinessDate,
+    pub store: String,
+    pub till: String,
+    pub currency: Currency,
+    pub receipts: u64,
+    pub reversals: u64,
+    pub takings_minor: i64,
+    pub units: Quantity,
+}
+
+impl Tx<'_> {
+    pub fn stock(&self, key: &StockKey) -> StoreResult<StockState> {
+        let found = self
+            .conn
+            .prepare_cached(
+                "SELECT quantity, anchor_stream, anchor_seq FROM stock WHERE variant = ?1 AND location = ?2 AND zone = ?3",
+            )?
+            .query_row(
+                params![key.variant.0.as_bytes(), key.location.as_str(), key.zone],
+                |row| {
+                    Ok((
+                        row.get::<_, i64>(0)?,
+                        row.get::<_, Option<Vec<u8>>>(1)?,
+                        row.get::<_, Option<i64>>(2)?,
+                    ))
+                },
+            )
+            .optional()?;
+        let Some((quantity, stream, seq)) = found else {
+            return Ok(StockState::default());
+        };
+        Ok(StockState {
+            quantity: Quantity(quantity),
+            anchor: stream
+                .zip(seq)
+                .map(|(stream, seq)| Ok::<_, StoreError>((stream_id(stream)?, from_sql(seq)?)))
+                .transpose()?,
+        })
+    }
+
+    pub fn put_stock(&self, key: &StockKey, state: &StockState) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO stock (variant, location, zone, quantity, anchor_stream, anchor_seq)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (variant, location, zone) DO UPDATE SET quantity = excluded.quantity,
+                     anchor_stream = excluded.anchor_stream, anchor_seq = excluded.anchor_seq",
+            )?
+            .execute(params![
+                key.variant.0.as_bytes(),
+                key.location.as_str(),
+                key.zone,
+                state.quantity.0,
+                state.anchor.as_ref().map(|(stream, _)| stream.0.as_slice()),
+                state.anchor.map(|(_, seq)| to_sql(seq)).transpose()?,
+            ])?;
+        Ok(())
+    }
+
+    /// Every shelf in key order.
+    pub fn all_stock(&self) -> StoreResult<BTreeMap<StockKey, StockState>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT variant, location, zone, quantity, anchor_stream, anchor_seq FROM stock ORDER BY variant, location, zone",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut all = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let key = StockKey {
+                variant: VariantId(uuid(row.get(0)?)?),
+                location: LocationId::new(&row.get::<_, String>(1)?)
+                    .map_err(|_| StoreError::Corrupt("location"))?,
+                zone: row.get(2)?,
+            };
+            let anchor = row
+                .get::<_, Option<Vec<u8>>>(4)?
+                .zip(row.get::<_, Option<i64>>(5)?)
+                .map(|(stream, seq)| Ok::<_, StoreError>((stream_id(stream)?, from_sql(seq)?)))
+                .transpose()?;
+            all.insert(
+                key,
+                StockState {
+                    quantity: Quantity(row.get(3)?),
+                    anchor,
+                },
+            );
+        }
+        Ok(all)
+    }
+
+    /// Zones of a variant at a location with what they hold, by zone.
+    pub fn zones(
+        &self,
+        variant: VariantId,
+        location: &LocationId,
+    ) -> StoreResult<Vec<(String, StockState)>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT zone FROM stock WHERE variant = ?1 AND location = ?2 ORDER BY zone",
+        )?;
+        let zones = statement
+            .query_map(params![variant.0.as_bytes(), location.as_str()], |row| {
+                row.get::<_, String>(0)
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        zones
+            .into_iter()
+            .map(|zone| {
+                let key = StockKey {
+                    variant,
+                    location: location.clone(),
+                    zone,
+                };
+                let state = self.stock(&key)?;
+                Ok((key.zone, state))
+            })
+            .collect()
+    }
+
+    pub fn insert_movement(&self, key: &StockKey, movement: &KeptMovement) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO movement (variant, location, zone, stream, seq, hlc, delta)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                key.variant.0.as_bytes(),
+                key.location.as_str(),
+                key.zone,
+                movement.at.stream.0,
+                to_sql(movement.at.seq)?,
+                hlc_to_sql(movement.at.hlc.0),
+                movement.delta.0,
+            ])?;
+        Ok(())
+    }
+
+    /// Movements of a shelf by stream and seq.
+    pub fn movements(&self, key: &StockKey) -> StoreResult<Vec<KeptMovement>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT stream, seq, hlc, delta FROM movement
+             WHERE variant = ?1 AND location = ?2 AND zone = ?3 ORDER BY stream, seq",
+        )?;
+        let mut rows = statement.query(params![
+            key.variant.0.as_bytes(),
+            key.location.as_str(),
+            key.zone
+        ])?;
+        let mut movements = Vec::new();
+        while let Some(row) = rows.next()? {
+            movements.push(KeptMovement {
+                at: EventRef {
+                    stream: stream_id(row.get(0)?)?,
+                    seq: from_sql(row.get(1)?)?,
+                    hlc: Hlc(hlc_from_sql(row.get(2)?)),
+                },
+                delta: Quantity(row.get(3)?),
+            });
+        }
+        Ok(movements)
+    }
+
+    pub fn insert_count(&self, at: &EventRef, cut: &BTreeMap<StreamId, u64>) -> StoreResult<()> {
+        let cut = serde_json::to_string(cut).map_err(|_| StoreError::Corrupt("cut"))?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO count_event (stream, seq, hlc, cut) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                at.stream.0,
+                to_sql(at.seq)?,
+                hlc_to_sql(at.hlc.0),
+                cut
+            ])?;
+        Ok(())
+    }
+
+    /// When a count was made and what its author had folded.
+    pub fn count_event(
+        &self,
+        stream: StreamId,
+        seq: u64,
+    ) -> StoreResult<(EventRef, BTreeMap<StreamId, u64>)> {
+        let (hlc, cut): (i64, String) = self
+            .conn
+            .prepare_cached("SELECT hlc, cut FROM count_event WHERE stream = ?1 AND seq = ?2")?
+            .query_row(params![stream.0, to_sql(seq)?], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        let at = EventRef {
+            stream,
+            seq,
+            hlc: Hlc(hlc_from_sql(hlc)),
+        };
+        let cut = serde_json::from_str(&cut).map_err(|_| StoreError::Corrupt("cut"))?;
+        Ok((at, cut))
+    }
+
+    /// A variant that one count names twice keeps its last quantity.
+    pub fn insert_anchor(
+        &self,
+        key: &StockKey,
+        stream: StreamId,
+        seq: u64,
+        quantity: Quantity,
+    ) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO anchor (variant, location, zone, stream, seq, quantity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (variant, location, zone, stream, seq) DO UPDATE SET quantity = excluded.quantity",
+            )?
+            .execute(params![
+                key.variant.0.as_bytes(),
+                key.location.as_str(),
+                key.zone,
+                stream.0,
+                to_sql(seq)?,
+                quantity.0
+            ])?;
+        Ok(())
+    }
+
+    /// Counts of a shelf by stream and seq.
+    pub fn anchors(&self, key: &StockKey) -> StoreResult<Vec<Anchor>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT stream, seq, quantity FROM anchor
+             WHERE variant = ?1 AND location = ?2 AND zone = ?3 ORDER BY stream, seq",
+        )?;
+        let mut rows = statement.query(params![
+            key.variant.0.as_bytes(),
+            key.location.as_str(),
+            key.zone
+        ])?;
+        let mut anchors = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (at, cut) = self.count_event(stream_id(row.get(0)?)?, from_sql(row.get(1)?)?)?;
+            anchors.push(Anchor {
+                at,
+                cut,
+                quantity: Quantity(row.get(2)?),
+            });
+        }
+        Ok(anchors)
+    }
+
+    /// The count that a shelf stands on.
+    pub fn anchor_of(&self, key: &StockKey, state: &StockState) -> StoreResult<Option<Anchor>> {
+        let Some((stream, seq)) = state.anchor else {
+            return Ok(None);
+        };
+        let (at, cut) = self.count_event(stream, seq)?;
+        let quantity: i64 = self
+            .conn
+            .prepare_cached(
+                "SELECT quantity FROM anchor WHERE variant = ?1 AND location = ?2 AND zone = ?3 AND stream = ?4 AND seq = ?5",
+            )?
+            .query_row(
+                params![
+                    key.variant.0.as_bytes(),
+                    key.location.as_str(),
+                    key.zone,
+                    stream.0,
+                    to_sql(seq)?
+                ],
+                |row| row.get(0),
+            )?;
+        Ok(Some(Anchor {
+            at,
+            cut,
+            quantity: Quantity(quantity),
+        }))
+    }
+
+    /// Adds to the takings of a till; the caller has checked that nothing overflows.
+    pub fn put_takings(&self, row: &TakingsRow) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO takings (business_date, store, till, currency, receipts, reversals, takings_minor, units)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (business_date, store, till, currency) DO UPDATE SET receipts = excluded.receipts,
+                     reversals = excluded.reversals, takings_minor = excluded.takings_minor, units = excluded.units",
+            )?
+            .execute(params![
+                row.date.to_string(),
+                row.store,
+                row.till,
+                row.currency.code(),
+                to_sql(row.receipts)?,
+                to_sql(row.reversals)?,
+                row.takings_minor,
+                row.units.0,
+            ])?;
+        Ok(())
+    }
+
+    pub fn takings_of(
+        &self,
+        date: BusinessDate,
+        store: &str,
+        till: &str,
+        currency: Currency,
+    ) -> StoreResult<TakingsRow> {
+        let found = self
+            .conn
+            .prepare_cached(
+                "SELECT business_date, store, till, currency, receipts, reversals, takings_minor, units FROM takings
+                 WHERE business_date = ?1 AND store = ?2 AND till = ?3 AND currency = ?4",
+            )?
+            .query([date.to_string().as_str(), store, till, currency.code()])?
+            .next()?
+            .map(takings_row)
+            .transpose()?;
+        Ok(found.unwrap_or_else(|| TakingsRow {
+            date,
+            store: store.to_owned(),
+            till: till.to_owned(),
+            currency,
+            receipts: 0,
+            reversals: 0,
+            takings_minor: 0,
+            units: Quantity::ZERO,
+        }))
+    }
+
+    /// Takings of one day, or of all days, by date, store, till and currency.
+    pub fn takings(&self, date: Option<BusinessDate>) -> StoreResult<Vec<TakingsRow>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT business_date, store, till, currency, receipts, reversals, takings_minor, units FROM takings
+             WHERE ?1 IS NULL OR business_date = ?1 ORDER BY business_date, store, till, currency",
+        )?;
+        let mut rows = statement.query([date.map(|date| date.to_string())])?;
+        let mut takings = Vec::new();
+        while let Some(row) = rows.next()? {
+            takings.push(takings_row(row)?);
+        }
+        Ok(takings)
+    }
+}
+
+fn takings_row(row: &rusqlite::Row<'_>) -> StoreResult<TakingsRow> {
+    Ok(TakingsRow {
+        date: row
+            .get::<_, String>(0)?
+            .parse()
+            .map_err(|_| StoreError::Corrupt("business date"))?,
+        store: row.get(1)?,
+        till: row.get(2)?,
+        currency: Currency::from_code(&row.get::<_, String>(3)?)
+            .ok_or(StoreError::Corrupt("currency"))?,
+        receipts: from_sql(row.get(4)?)?,
+        reversals: from_sql(row.get(5)?)?,
+        takings_minor: row.get(6)?,
+        units: Quantity(row.get(7)?),
+    })
+}

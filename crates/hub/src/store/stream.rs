@@ -1,0 +1,249 @@
+//! Streams, their events, and what was set aside of them.
+
+use domain::ids::{DeviceId, Digest, EventId, StoreId, StreamId, TillId};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{StoreError, StoreResult, Tx, digest, from_sql, stream_id, to_sql, uuid};
+
+/// A stream as the hub knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamRow {
+    pub stream: StreamId,
+    pub device: DeviceId,
+    /// None for the hub's own stream.
+    pub store: Option<StoreId>,
+    pub till: Option<TillId>,
+    pub public_key: String,
+    pub head_seq: u64,
+    pub head_hash: Digest,
+    /// The owner's signature over the head.
+    pub signature: String,
+    pub contact: i64,
+}
+
+/// An event about to be stored.
+pub(crate) struct NewEvent<'a> {
+    pub stream: StreamId,
+    pub seq: u64,
+    /// None when the id is unreadable or another event has it.
+    pub id: Option<EventId>,
+    pub bytes: &'a [u8],
+    pub hash: Digest,
+    pub recv: i64,
+}
+
+const STREAM_COLUMNS: &str =
+    "stream, device, store, till, public_key, head_seq, head_hash, signature, contact";
+
+type RawStream = (
+    Vec<u8>,
+    Vec<u8>,
+    Option<String>,
+    Option<String>,
+    String,
+    i64,
+    Vec<u8>,
+    String,
+    i64,
+);
+
+fn raw_stream(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawStream> {
+    Ok((
+        row.get(0)?,
+        row.get(1)?,
+        row.get(2)?,
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
+        row.get(6)?,
+        row.get(7)?,
+        row.get(8)?,
+    ))
+}
+
+fn stream_row(raw: RawStream) -> StoreResult<StreamRow> {
+    let corrupt = |_| StoreError::Corrupt("stream");
+    Ok(StreamRow {
+        stream: stream_id(raw.0)?,
+        device: DeviceId(uuid(raw.1)?),
+        store: raw
+            .2
+            .map(|s| StoreId::new(&s))
+            .transpose()
+            .map_err(corrupt)?,
+        till: raw
+            .3
+            .map(|s| TillId::new(&s))
+            .transpose()
+            .map_err(corrupt)?,
+        public_key: raw.4,
+        head_seq: from_sql(raw.5)?,
+        head_hash: digest(raw.6)?,
+        signature: raw.7,
+        contact: raw.8,
+    })
+}
+
+impl Tx<'_> {
+    pub fn stream(&self, stream: StreamId) -> StoreResult<Option<StreamRow>> {
+        self.conn
+            .prepare_cached(&format!(
+                "SELECT {STREAM_COLUMNS} FROM stream WHERE stream = ?1"
+            ))?
+            .query_row([stream.0], raw_stream)
+            .optional()?
+            .map(stream_row)
+            .transpose()
+    }
+
+    /// All streams by id.
+    pub fn streams(&self) -> StoreResult<Vec<StreamRow>> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {STREAM_COLUMNS} FROM stream ORDER BY stream"
+        ))?;
+        let rows = statement.query_map([], raw_stream)?;
+        rows.map(|row| stream_row(row?)).collect()
+    }
+
+    pub fn put_stream(&self, row: &StreamRow) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO stream (stream, device, store, till, public_key, head_seq, head_hash, signature, contact)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                 ON CONFLICT (stream) DO UPDATE SET head_seq = excluded.head_seq, head_hash = excluded.head_hash,
+                     signature = excluded.signature, contact = excluded.contact",
+            )?
+            .execute(params![
+                row.stream.0,
+                row.device.0.as_bytes(),
+                row.store.as_ref().map(StoreId::as_str),
+                row.till.as_ref().map(TillId::as_str),
+                row.public_key,
+                to_sql(row.head_seq)?,
+                row.head_hash.0,
+                row.signature,
+                row.contact,
+            ])?;
+        Ok(())
+    }
+
+    pub fn event_hash(&self, stream: StreamId, seq: u64) -> StoreResult<Option<Digest>> {
+        self.conn
+            .prepare_cached("SELECT hash FROM event WHERE stream = ?1 AND seq = ?2")?
+            .query_row(params![stream.0, to_sql(seq)?], |row| {
+                row.get::<_, Vec<u8>>(0)
+            })
+            .optional()?
+            .map(digest)
+            .transpose()
+    }
+
+    pub fn event_id_known(&self, id: EventId) -> StoreResult<bool> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT 1 FROM event WHERE id = ?1")?
+            .exists([id.0.as_bytes()])?)
+    }
+
+    pub fn insert_event(&self, event: &NewEvent<'_>) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO event (stream, seq, id, bytes, hash, recv) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                event.stream.0,
+                to_sql(event.seq)?,
+                event.id.as_ref().map(|id| id.0.as_bytes().as_slice()),
+                event.bytes,
+                event.hash.0,
+                event.recv,
+            ])?;
+        Ok(())
+    }
+
+    /// Calls `visit` with (seq, id, bytes, hash) of every event of the stream, in order.
+    pub fn each_event<E: From<StoreError>>(
+        &self,
+        stream: StreamId,
+        mut visit: impl FnMut(u64, Option<EventId>, Vec<u8>, Digest) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT seq, id, bytes, hash FROM event WHERE stream = ?1 ORDER BY seq")
+            .map_err(StoreError::from)?;
+        let mut rows = statement.query([stream.0]).map_err(StoreError::from)?;
+        while let Some(row) = rows.next().map_err(StoreError::from)? {
+            let read = || -> rusqlite::Result<(i64, Option<Vec<u8>>, Vec<u8>, Vec<u8>)> {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            };
+            let (seq, id, bytes, hash) = read().map_err(StoreError::from)?;
+            let id = id.map(uuid).transpose()?.map(EventId);
+            visit(from_sql(seq)?, id, bytes, digest(hash)?)?;
+        }
+        Ok(())
+    }
+
+    pub fn quarantine(&self, stream: StreamId, seq: u64, code: &str, recv: i64) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO quarantine (stream, seq, code, recv) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![stream.0, to_sql(seq)?, code, recv])?;
+        Ok(())
+    }
+
+    /// Quarantined events of a stream with seq in `from..=to`, in order.
+    pub fn quarantined(
+        &self,
+        stream: StreamId,
+        from: u64,
+        to: u64,
+    ) -> StoreResult<Vec<(u64, String)>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT seq, code FROM quarantine WHERE stream = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq",
+        )?;
+        let rows = statement.query_map(params![stream.0, to_sql(from)?, to_sql(to)?], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        rows.map(|row| {
+            let (seq, code) = row?;
+            Ok((from_sql(seq)?, code))
+        })
+        .collect()
+    }
+
+    pub fn quarantined_count(&self, device: DeviceId) -> StoreResult<u64> {
+        let count = self
+            .conn
+            .prepare_cached(
+                "SELECT COUNT(*) FROM quarantine q JOIN stream s ON s.stream = q.stream WHERE s.device = ?1",
+            )?
+            .query_row([device.0.as_bytes()], |row| row.get(0))?;
+        from_sql(count)
+    }
+
+    /// Keeps another branch of a stream.
+    pub fn contest(
+        &self,
+        stream: StreamId,
+        seq: u64,
+        hash: Digest,
+        bytes: &[u8],
+        recv: i64,
+    ) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO contested (stream, seq, hash, bytes, recv) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (stream, seq, hash) DO NOTHING",
+            )?
+            .execute(params![stream.0, to_sql(seq)?, hash.0, bytes, recv])?;
+        Ok(())
+    }
+
+    pub fn contested_count(&self) -> StoreResult<u64> {
+        from_sql(
+            self.conn
+                .query_row("SELECT COUNT(*) FROM contested", [], |row| row.get(0))?,
+        )
+    }
+}
