@@ -1,5 +1,7 @@
 //! Why a ledger cannot be opened, and why it refuses to write or read.
 
+use domain::sale::SaleFault;
+
 /// What kind of trouble the storage is in, as far as a till can act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageKind {
@@ -113,6 +115,9 @@ pub enum LedgerError {
         /// Sum of the postings.
         by_minor: i64,
     },
+    /// The sale contradicts itself.
+    #[error("the sale contradicts itself")]
+    SaleFault(#[from] SaleFault),
     /// The fact does not fit what is already in the journal.
     #[error("{kind} does not fit the journal: {what}")]
     OutOfPlace {
@@ -159,6 +164,7 @@ impl LedgerError {
             LedgerError::Corrupt { .. } => Some(StorageKind::Corrupt),
             LedgerError::NumberTaken { .. }
             | LedgerError::Unbalanced { .. }
+            | LedgerError::SaleFault(_)
             | LedgerError::OutOfPlace { .. }
             | LedgerError::IdTaken
             | LedgerError::AckMismatch { .. }

@@ -1,8 +1,14 @@
 //! The journal: appending facts, and reading events back as they are stored.
 
-use domain::ids::Digest;
+use domain::event::{Event, Fact, StreamHead, chain_hash, genesis_hash};
+use domain::ids::{Digest, EventId};
+use domain::time::Now;
+use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::{Ledger, LedgerError};
+use crate::error::LedgerError;
+use crate::ledger::{Ledger, WriteTx};
+use crate::projection;
+use crate::sql::{Id, N};
 
 /// An event as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,17 +24,129 @@ pub struct StoredEvent {
 }
 
 impl Ledger {
-    /// Events from `from_seq` on: at most `max_events`, and at most `max_bytes` of text but always one event.
+    /// Events from `from_seq` on: at most `max_events` of them and at most `max_bytes` of their text, but
+    /// always the first, however long it is.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn events(
         &self,
         from_seq: u64,
         max_events: usize,
         max_bytes: usize,
     ) -> Result<Vec<StoredEvent>, LedgerError> {
-        unimplemented!()
+        let mut statement =
+            self.prepare("SELECT seq, bytes, hash, wall FROM event WHERE seq >= ?1 ORDER BY seq")?;
+        let mut rows = statement.query([N(from_seq)])?;
+        let mut events = Vec::new();
+        let mut total = 0_usize;
+        while events.len() < max_events {
+            let Some(row) = rows.next()? else { break };
+            let event = StoredEvent {
+                seq: row.get(0)?,
+                bytes: row.get(1)?,
+                hash: Digest(row.get(2)?),
+                wall: row.get(3)?,
+            };
+            total = total.saturating_add(event.bytes.len());
+            if total > max_bytes && !events.is_empty() {
+                break;
+            }
+            events.push(event);
+        }
+        Ok(events)
     }
-    /// Chain hash after `seq`; 0 is before the first event.
+
+    /// Chain hash after `seq`; 0 is before the first event. None beyond the head.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn hash_at(&self, seq: u64) -> Result<Option<Digest>, LedgerError> {
-        unimplemented!()
+        if seq == 0 {
+            return Ok(Some(genesis_hash(self.identity().stream)));
+        }
+        Ok(self
+            .prepare("SELECT hash FROM event WHERE seq = ?1")?
+            .query_row([N(seq)], |row| row.get(0).map(Digest))
+            .optional()?)
     }
+}
+
+impl WriteTx<'_> {
+    /// Appends a fact as the next event of the stream and brings every projection up to it.
+    ///
+    /// # Errors
+    /// [`LedgerError::NumberTaken`] when a receipt's number is not the next of its year;
+    /// [`LedgerError::SaleFault`] and [`LedgerError::Unbalanced`] for amounts that do not add up;
+    /// [`LedgerError::OutOfPlace`] when the journal cannot hold the fact here (a sale without its shift, a
+    /// second reversal, a Z report that differs from the shift); [`LedgerError::IdTaken`];
+    /// [`LedgerError::Overflow`]; [`LedgerError::Storage`]. The transaction can then only be given up.
+    pub fn append(
+        &mut self,
+        now: &Now,
+        id: EventId,
+        fact: &Fact,
+    ) -> Result<StreamHead, LedgerError> {
+        self.step(|ledger| append(ledger, now, id, fact))
+    }
+}
+
+fn append(
+    ledger: &mut Ledger,
+    now: &Now,
+    id: EventId,
+    fact: &Fact,
+) -> Result<StreamHead, LedgerError> {
+    let balances = projection::check(fact)?;
+    let event = Event {
+        stream: ledger.head.stream,
+        seq: ledger.head.seq + 1,
+        id,
+        hlc: ledger.hlc.tick(now.wall_ms),
+        wall: now.wall_ms,
+        boot: now.boot,
+        kind: fact.kind().to_owned(),
+        schema: fact.schema(),
+        body: fact.encode(),
+    };
+    let bytes = event.encode();
+    let hash = chain_hash(ledger.head.hash, &bytes);
+    insert(ledger.conn()?, &event, &bytes, hash).map_err(|error| match error.sqlite_error() {
+        Some(failure) if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => {
+            LedgerError::IdTaken
+        }
+        _ => error.into(),
+    })?;
+    projection::apply(ledger, event.seq, fact, &balances)?;
+    ledger.head = StreamHead {
+        stream: event.stream,
+        seq: event.seq,
+        hash,
+    };
+    ledger.hlc = event.hlc;
+    Ok(ledger.head)
+}
+
+/// Writes an event's row.
+pub(crate) fn insert(
+    conn: &Connection,
+    event: &Event,
+    bytes: &[u8],
+    hash: Digest,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO event (seq, id, hlc, wall, kind, schema, bytes, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute((
+        N(event.seq),
+        Id(event.id.0),
+        // All 64 bits are used; the column keeps them, not their order.
+        event.hlc.0.cast_signed(),
+        event.wall,
+        &event.kind,
+        event.schema,
+        bytes,
+        hash.0,
+    ))
+    .map(drop)
 }

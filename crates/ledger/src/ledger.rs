@@ -1,14 +1,17 @@
-//! The open file: who writes it, where its journal stands, and the one way to write.
+//! The open file: whose it is, where its journal stands, and the one way to write.
 
+use std::cell::RefCell;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::PathBuf;
 
-use domain::event::{Fact, StreamHead, StreamOpened, StreamReason};
-use domain::ids::{DeviceId, EventId, LocationId, StoreId, StreamId, TenantId, TillId};
-use domain::time::Now;
+use domain::config::StoreConfig;
+use domain::event::{StreamHead, StreamOpened, StreamReason};
+use domain::ids::{DeviceId, LocationId, StoreId, StreamId, TenantId, TillId};
+use domain::time::Hlc;
+use rusqlite::{CachedStatement, Connection};
 
-use crate::error::{LedgerError, OpenError};
-use crate::open::OpenOptions;
+use crate::error::{LedgerError, OpenError, StorageError, StorageKind};
+use crate::open::{OpenOptions, check_head, connect, flush};
 
 /// A stream to begin.
 #[derive(Debug, Clone)]
@@ -40,60 +43,207 @@ pub struct Identity {
     pub reason: StreamReason,
 }
 
-/// A till's ledger, open for one writer (or for reading only).
-pub struct Ledger {}
+/// Where the database is, and so what can be done after a failure.
+pub(crate) enum Place {
+    File(PathBuf),
+    Memory,
+    ReadOnly,
+}
+
+/// What is asked at every scan and changes only with a page of a feed.
+#[derive(Default)]
+pub(crate) struct Cache {
+    pub store_config: Option<Option<Box<StoreConfig>>>,
+    pub variant_count: Option<u32>,
+}
+
+/// A till's ledger, open for the one writer, or for reading beside it.
+pub struct Ledger {
+    /// None after a failure that left the connection in doubt; [`Ledger::ensure_open`] makes a new one.
+    conn: Option<Connection>,
+    place: Place,
+    options: OpenOptions,
+    identity: Identity,
+    /// Body of event 1, with the totals carried in from an earlier stream.
+    pub(crate) opened: StreamOpened,
+    pub(crate) head: StreamHead,
+    pub(crate) hlc: Hlc,
+    pub(crate) cache: RefCell<Cache>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("identity", &self.identity)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Ledger {
-    /// Creates the file and writes event 1.
-    pub fn create(
-        path: &Path,
-        new: NewStream,
-        now: &Now,
-        id: EventId,
-        options: &OpenOptions,
-    ) -> Result<Ledger, OpenError> {
-        unimplemented!()
+    pub(crate) fn new(
+        conn: Connection,
+        place: Place,
+        options: OpenOptions,
+        identity: Identity,
+        opened: StreamOpened,
+        head: StreamHead,
+        hlc: Hlc,
+    ) -> Ledger {
+        Ledger {
+            conn: Some(conn),
+            place,
+            options,
+            identity,
+            opened,
+            head,
+            hlc,
+            cache: RefCell::default(),
+        }
     }
-    /// A ledger without a file, for tests and simulation.
-    pub fn create_in_memory(new: NewStream, now: &Now, id: EventId) -> Result<Ledger, OpenError> {
-        unimplemented!()
-    }
-    /// Opens a file for writing.
-    pub fn open(path: &Path, options: &OpenOptions) -> Result<Ledger, OpenError> {
-        unimplemented!()
-    }
-    /// Opens a file beside a running writer.
-    pub fn open_read_only(path: &Path) -> Result<Ledger, OpenError> {
-        unimplemented!()
-    }
+
     /// Whose file this is.
     pub fn identity(&self) -> &Identity {
-        unimplemented!()
+        &self.identity
     }
-    /// Last event and its hash; inside [`Ledger::write`] with what was appended so far.
+
+    /// The last event and its hash; through a [`WriteTx`], with what it has appended so far.
     pub fn head(&self) -> StreamHead {
-        unimplemented!()
+        self.head
     }
-    /// One transaction.
+
+    /// Runs `work` as one transaction: all of it is durable when this returns `Ok`, none of it otherwise.
+    ///
+    /// An error at COMMIT leaves open whether the transaction is in the file. The connection is then dropped
+    /// and made anew, and the journal's head decides the answer. A transaction without an event counts as
+    /// failed; each of those can be repeated.
+    ///
+    /// # Errors
+    /// What `work` returns; [`LedgerError::Storage`] from BEGIN and COMMIT; [`LedgerError::OutOfPlace`] when
+    /// `work` ignored the refusal of one of its steps.
     pub fn write<T, E: From<LedgerError>>(
         &mut self,
         work: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        unimplemented!()
+        let mut tx = WriteTx::begin(self)?;
+        match work(&mut tx) {
+            Ok(value) => {
+                tx.commit(|conn| conn.prepare_cached("COMMIT")?.execute([]).map(drop))?;
+                Ok(value)
+            }
+            Err(error) => {
+                drop(tx);
+                Err(error)
+            }
+        }
     }
-    /// Opens the file again if a failure closed it; call before answering a new request.
+
+    /// Makes the connection anew if a failure made it unusable. Call it before looking up whether a request
+    /// was answered already.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
     pub fn ensure_open(&mut self) -> Result<(), OpenError> {
-        unimplemented!()
+        if self.conn.is_some() {
+            return Ok(());
+        }
+        let Place::File(path) = &self.place else {
+            return Err(OpenError::NotFound);
+        };
+        let conn = connect(path, &self.options)?;
+        // What stood in the log may never have reached the disk; copying it into the file and syncing that
+        // makes sure, before anybody is told that it is there.
+        flush(&conn)?;
+        let (head, hlc) = check_head(&conn, self.identity.stream)?;
+        self.conn = Some(conn);
+        self.head = head;
+        self.hlc = hlc;
+        self.forget_cached();
+        Ok(())
     }
-    /// Moves the write-ahead log into the file; call when idle.
+
+    /// Moves what the write-ahead log holds into the file, without waiting for readers. To be called when
+    /// the till is idle, so that no sale has to do it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`]; nothing is lost, the log stays.
     pub fn checkpoint(&mut self) -> Result<(), LedgerError> {
-        unimplemented!()
+        self.conn()?
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    pub(crate) fn conn(&self) -> Result<&Connection, LedgerError> {
+        self.conn.as_ref().ok_or(LedgerError::Storage(CLOSED))
+    }
+
+    pub(crate) fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, LedgerError> {
+        Ok(self.conn()?.prepare_cached(sql)?)
+    }
+
+    pub(crate) fn forget_cached(&self) {
+        *self.cache.borrow_mut() = Cache::default();
+    }
+
+    /// Finds out whether a transaction whose COMMIT failed is in the file.
+    fn settle(
+        &mut self,
+        before: (StreamHead, Hlc),
+        error: rusqlite::Error,
+    ) -> Result<(), LedgerError> {
+        let wanted = self.head;
+        let failure = Err(LedgerError::from(error));
+        match self.place {
+            Place::File(_) => self.conn = None,
+            Place::Memory | Place::ReadOnly => {
+                (self.head, self.hlc) = before;
+                self.forget_cached();
+                return match &self.conn {
+                    Some(conn) if !conn.is_autocommit() => {
+                        conn.execute_batch("ROLLBACK")?;
+                        failure
+                    }
+                    _ => failure,
+                };
+            }
+        }
+        (self.head, self.hlc) = before;
+        match self.ensure_open() {
+            Ok(()) if wanted != before.0 && self.head == wanted => {
+                tracing::warn!(
+                    event.seq = wanted.seq,
+                    "the commit reported a failure but is in the file"
+                );
+                Ok(())
+            }
+            Ok(()) => failure,
+            Err(reopening) => {
+                tracing::error!(error = %reopening, "the ledger cannot be opened again after a failed commit");
+                failure
+            }
+        }
     }
 }
 
+const CLOSED: StorageError = StorageError {
+    kind: StorageKind::Closed,
+    source: None,
+};
+
 /// A transaction that is being written. Reads through it see what it has written.
+///
+/// Once one of its steps has failed it can only be given up.
 pub struct WriteTx<'a> {
     pub(crate) ledger: &'a mut Ledger,
+    before: (StreamHead, Hlc),
+    state: TxState,
+}
+
+#[derive(PartialEq, Eq)]
+enum TxState {
+    Open,
+    Failed,
+    Ended,
 }
 
 impl Deref for WriteTx<'_> {
@@ -103,14 +253,108 @@ impl Deref for WriteTx<'_> {
     }
 }
 
-impl WriteTx<'_> {
-    /// Appends a fact and brings every projection up to it.
-    pub fn append(
-        &mut self,
-        now: &Now,
-        id: EventId,
-        fact: &Fact,
-    ) -> Result<StreamHead, LedgerError> {
-        unimplemented!()
+impl Drop for WriteTx<'_> {
+    fn drop(&mut self) {
+        if self.state == TxState::Ended {
+            return;
+        }
+        (self.ledger.head, self.ledger.hlc) = self.before;
+        self.ledger.forget_cached();
+        let rolled_back = match &self.ledger.conn {
+            // A full disk or a failed write has ended the transaction already.
+            Some(conn) if conn.is_autocommit() => Ok(()),
+            Some(conn) => conn.execute_batch("ROLLBACK"),
+            None => Ok(()),
+        };
+        if let Err(error) = rolled_back {
+            tracing::error!(error = %error, "a transaction could not be rolled back");
+            // The next write makes a new connection, which cannot see the old transaction.
+            self.ledger.give_up_connection();
+        }
     }
+}
+
+impl Ledger {
+    fn give_up_connection(&mut self) {
+        if matches!(self.place, Place::File(_)) {
+            self.conn = None;
+        }
+    }
+}
+
+impl<'a> WriteTx<'a> {
+    fn begin(ledger: &'a mut Ledger) -> Result<WriteTx<'a>, LedgerError> {
+        ledger.ensure_open().map_err(|error| match error {
+            OpenError::Full => storage(StorageKind::Full),
+            OpenError::ReadOnly => storage(StorageKind::ReadOnly),
+            OpenError::Corrupt { detail } => LedgerError::Corrupt {
+                table: "event",
+                key: String::new(),
+                what: detail,
+            },
+            OpenError::NotFound
+            | OpenError::Exists
+            | OpenError::NotALedger
+            | OpenError::NewerVersion { .. }
+            | OpenError::NotATill
+            | OpenError::SqliteTooOld { .. }
+            | OpenError::Pragma { .. }
+            | OpenError::Io(_) => LedgerError::Storage(CLOSED),
+        })?;
+        if matches!(ledger.place, Place::ReadOnly) {
+            return Err(storage(StorageKind::ReadOnly));
+        }
+        ledger.prepare("BEGIN IMMEDIATE")?.execute([])?;
+        let before = (ledger.head, ledger.hlc);
+        Ok(WriteTx {
+            ledger,
+            before,
+            state: TxState::Open,
+        })
+    }
+
+    /// Runs one step. A failed one may have left half its rows, so the transaction cannot be committed then.
+    pub(crate) fn step<T>(
+        &mut self,
+        step: impl FnOnce(&mut Ledger) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        // SQLite ends a transaction by itself when the disk is full or fails; what came after would be
+        // committed statement by statement.
+        if self.state != TxState::Open || self.ledger.conn()?.is_autocommit() {
+            self.state = TxState::Failed;
+            return Err(IGNORED);
+        }
+        let result = step(self.ledger);
+        if result.is_err() {
+            self.state = TxState::Failed;
+        }
+        result
+    }
+
+    fn commit(
+        mut self,
+        commit: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), LedgerError> {
+        if self.state != TxState::Open || self.ledger.conn()?.is_autocommit() {
+            return Err(IGNORED);
+        }
+        let result = commit(self.ledger.conn()?);
+        self.state = TxState::Ended;
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let before = self.before;
+                self.ledger.settle(before, error)
+            }
+        }
+    }
+}
+
+const IGNORED: LedgerError = LedgerError::OutOfPlace {
+    kind: "transaction",
+    what: "a step of it had failed",
+};
+
+fn storage(kind: StorageKind) -> LedgerError {
+    LedgerError::Storage(StorageError { kind, source: None })
 }

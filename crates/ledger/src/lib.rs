@@ -34,5 +34,6 @@ pub use print::{NewPrintJob, PrintFilter, PrintJob, PrintKind, PrintState, Print
 pub use receipts::{Receipt, ReceiptBody};
 pub use shifts::OpenShift;
 pub use stock::StockKnown;
+pub use sync_protocol::{Cursor, FeedName, FeedPage};
 pub use sync_state::Unsynced;
 pub use verify::{FeedReport, FirstBad, VerifyReport};

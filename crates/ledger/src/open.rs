@@ -1,7 +1,34 @@
 //! Creating and opening the file: settings, migrations, refusals.
+//!
+//! A file that is not ours, or newer than this program, is looked at through an immutable connection first,
+//! which takes no lock and makes no side file, so that refusing it leaves every byte alone.
 
-/// Lowest SQLite version accepted: earlier ones have the WAL-reset fault.
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::event::{Event, Fact, StreamHead, StreamOpened, chain_hash, genesis_hash};
+use domain::ids::{Digest, EventId, LocationId, StreamId};
+use domain::time::{Hlc, Now};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use crate::error::{OpenError, StorageKind, classify};
+use crate::ledger::{Identity, Ledger, NewStream, Place};
+use crate::sql::N;
+
+/// Lowest SQLite version accepted: earlier ones can damage a file when the write-ahead log is reset while
+/// another connection reads.
+///
+/// # Source
+/// sqlite.org/wal.html, "The WAL-Reset Bug": fixed in 3.51.3.
 pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// `HNLG` in the file's header: a Hanout ledger.
+const APPLICATION_ID: i32 = 0x484E_4C47;
+/// Events at the end of the journal that opening checks; `verify` checks all.
+const HEAD_CHECKED: u64 = 8;
+/// Pages in the write-ahead log after which a commit moves them itself, should nobody have called
+/// [`Ledger::checkpoint`] for so long: 32 MiB.
+const AUTOCHECKPOINT_PAGES: i64 = 8_192;
 
 /// When a commit is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -9,7 +36,7 @@ pub enum Durability {
     /// When COMMIT returns, also through a power cut.
     #[default]
     Full,
-    /// When the operating system writes it. Only for tests.
+    /// When the operating system gets round to it. Only for tests and simulation.
     Relaxed,
 }
 
@@ -20,4 +47,490 @@ pub struct OpenOptions {
     pub durability: Durability,
     /// Ceiling of the file in pages of 4 KiB, to act out a full disk.
     pub pages_max: Option<u32>,
+}
+
+/// A step from one format of the file to the next.
+struct Migration {
+    /// Format after it.
+    version: u32,
+    /// Oldest program, by the latest format that it knows, that may still open the file afterwards.
+    understood_from: u32,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    understood_from: 1,
+    sql: include_str!("migrations/0001_ledger.sql"),
+}];
+
+impl Ledger {
+    /// Creates the file with its stream's first event. The file appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] when something stands at `path`; otherwise what the storage says.
+    pub fn create(
+        path: &Path,
+        new: NewStream,
+        now: &Now,
+        id: EventId,
+        options: &OpenOptions,
+    ) -> Result<Ledger, OpenError> {
+        check_sqlite()?;
+        if path.exists() {
+            return Err(OpenError::Exists);
+        }
+        if !path.parent().is_some_and(Path::is_dir) {
+            return Err(OpenError::NotFound);
+        }
+        let draft = with_suffix(path, ".new");
+        remove_database(&draft)?;
+        let made = write_new(&draft, new, now, id, options);
+        if let Err(error) = made {
+            // What is left of the draft is no ledger; a failure to remove it must not hide the cause.
+            let _ = remove_database(&draft);
+            return Err(error);
+        }
+        std::fs::rename(&draft, path).map_err(|error| OpenError::Io(Box::new(error)))?;
+        sync_directory(path)?;
+        Ledger::open(path, options)
+    }
+
+    /// A ledger without a file, for tests and simulation.
+    ///
+    /// # Errors
+    /// [`OpenError::NotATill`], or what SQLite says.
+    pub fn create_in_memory(new: NewStream, now: &Now, id: EventId) -> Result<Ledger, OpenError> {
+        check_sqlite()?;
+        let conn = Connection::open_in_memory()?;
+        let options = OpenOptions {
+            durability: Durability::Relaxed,
+            pages_max: None,
+        };
+        set(&conn, "foreign_keys", 1)?;
+        common_settings(&conn, &options)?;
+        migrate(&conn, None, MIGRATIONS)?;
+        begin_stream(&conn, new, now, id)?;
+        load(conn, Place::Memory, options)
+    }
+
+    /// Opens a file for writing: brings it to this program's format and checks the end of the journal.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the file is then as it was.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Ledger, OpenError> {
+        check_sqlite()?;
+        look(path)?;
+        let conn = connect(path, options)?;
+        migrate(&conn, Some(path), MIGRATIONS)?;
+        load(conn, Place::File(path.to_owned()), *options)
+    }
+
+    /// Opens a file for reading beside a running writer. [`Ledger::head`] is the head at opening.
+    ///
+    /// # Errors
+    /// [`OpenError`]; writing through it is refused as [`StorageKind::ReadOnly`].
+    pub fn open_read_only(path: &Path) -> Result<Ledger, OpenError> {
+        check_sqlite()?;
+        look(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = Connection::open_with_flags(path, flags).and_then(|conn| {
+            conn.busy_timeout(Duration::from_secs(5))?;
+            conn.query_row("SELECT count(*) FROM identity", [], |_| Ok(()))?;
+            Ok(conn)
+        });
+        let conn = match opened {
+            Ok(conn) => conn,
+            // A medium that cannot be written has no room for the shared memory file. Without a log beside
+            // it the file alone is complete.
+            Err(error)
+                if classify(&error) == StorageKind::ReadOnly
+                    && !with_suffix(path, "-wal").exists() =>
+            {
+                immutable(path)?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        conn.pragma_update(None, "query_only", 1)?;
+        load(conn, Place::ReadOnly, OpenOptions::default())
+    }
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> OpenError {
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) {
+            return OpenError::NotALedger;
+        }
+        match classify(&error) {
+            StorageKind::Full => OpenError::Full,
+            StorageKind::ReadOnly => OpenError::ReadOnly,
+            StorageKind::Corrupt => OpenError::Corrupt {
+                detail: error.to_string(),
+            },
+            StorageKind::Busy | StorageKind::Io | StorageKind::Closed | StorageKind::Other => {
+                OpenError::Io(Box::new(error))
+            }
+        }
+    }
+}
+
+fn check_sqlite() -> Result<(), OpenError> {
+    let found = rusqlite::version_number();
+    if found < SQLITE_VERSION_MIN {
+        return Err(OpenError::SqliteTooOld { found });
+    }
+    Ok(())
+}
+
+/// Refuses what is no ledger, or one of a later format, without touching it.
+fn look(path: &Path) -> Result<(), OpenError> {
+    if !path.is_file() {
+        return Err(OpenError::NotFound);
+    }
+    let conn = immutable(path)?;
+    check_header(&conn, MIGRATIONS)
+}
+
+fn check_header(conn: &Connection, migrations: &[Migration]) -> Result<(), OpenError> {
+    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let found = format_of(conn)?;
+    if application != APPLICATION_ID || found == 0 {
+        return Err(OpenError::NotALedger);
+    }
+    let understood = latest(migrations);
+    if found > understood {
+        let from: u32 =
+            conn.query_row("SELECT understood_from FROM format", [], |row| row.get(0))?;
+        if from > understood {
+            return Err(OpenError::NewerVersion { found, understood });
+        }
+    }
+    Ok(())
+}
+
+fn latest(migrations: &[Migration]) -> u32 {
+    migrations.last().map_or(0, |migration| migration.version)
+}
+
+fn format_of(conn: &Connection) -> Result<u32, rusqlite::Error> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn immutable(path: &Path) -> Result<Connection, OpenError> {
+    let mut uri = String::from("file:");
+    let text = path.to_str().ok_or(OpenError::NotFound)?;
+    if cfg!(windows) {
+        uri.push('/');
+    }
+    for c in text.chars() {
+        match c {
+            '%' => uri.push_str("%25"),
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            '\\' if cfg!(windows) => uri.push('/'),
+            c => uri.push(c),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Ok(Connection::open_with_flags(uri, flags)?)
+}
+
+/// A connection that may write, with every setting that durability depends on read back.
+pub(crate) fn connect(path: &Path, options: &OpenOptions) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    // SQLite falls back to reading where it may not write.
+    if conn.is_readonly("main")? {
+        return Err(OpenError::ReadOnly);
+    }
+    prepare(&conn, options)?;
+    // Taking the write lock finds a directory without room or right for the log before the first sale does.
+    conn.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+    Ok(conn)
+}
+
+fn prepare(conn: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
+    conn.busy_timeout(Duration::from_secs(5))?;
+    let mode: String =
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenError::Pragma {
+            name: "journal_mode",
+        });
+    }
+    let synchronous = match options.durability {
+        Durability::Full => 2,
+        Durability::Relaxed => 0,
+    };
+    set(conn, "synchronous", synchronous)?;
+    set(conn, "foreign_keys", 1)?;
+    set(conn, "busy_timeout", 5_000)?;
+    set(conn, "wal_autocheckpoint", AUTOCHECKPOINT_PAGES)?;
+    set(conn, "journal_size_limit", 64 << 20)?;
+    common_settings(conn, options)
+}
+
+fn common_settings(conn: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
+    // Without recursive triggers, REPLACE would delete an event and no trigger would see it.
+    set(conn, "recursive_triggers", 1)?;
+    set(conn, "trusted_schema", 0)?;
+    // A page that cannot be read in a mapping is a signal, not an error.
+    set(conn, "mmap_size", 0)?;
+    set(conn, "temp_store", 2)?;
+    set(conn, "cache_size", -16_384)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    if let Some(pages) = options.pages_max {
+        let ceiling: i64 =
+            conn.pragma_update_and_check(None, "max_page_count", pages, |row| row.get(0))?;
+        // Never below what the file holds already.
+        if ceiling < i64::from(pages) {
+            return Err(OpenError::Pragma {
+                name: "max_page_count",
+            });
+        }
+    }
+    Ok(())
+}
+
+fn set(conn: &Connection, name: &'static str, value: i64) -> Result<(), OpenError> {
+    conn.pragma_update(None, name, value)?;
+    let found: Option<i64> = conn
+        .pragma_query_value(None, name, |row| row.get(0))
+        .optional()?;
+    // Memory databases have no mapping to ask about.
+    if found.is_some_and(|found| found != value) {
+        return Err(OpenError::Pragma { name });
+    }
+    Ok(())
+}
+
+/// Brings the file to the latest format: all steps or none, after a copy of the file.
+fn migrate(
+    conn: &Connection,
+    path: Option<&Path>,
+    migrations: &[Migration],
+) -> Result<(), OpenError> {
+    let found = format_of(conn)?;
+    if found > 0 {
+        // The log may have held a later header than the immutable look saw.
+        check_header(conn, migrations)?;
+    }
+    if found >= latest(migrations) {
+        return Ok(());
+    }
+    if let (Some(path), true) = (path, found > 0) {
+        let copy = with_suffix(path, &format!(".format-{found}"));
+        remove_database(&copy)?;
+        let mut target = Connection::open(&copy)?;
+        rusqlite::backup::Backup::new(conn, &mut target)?.run_to_completion(
+            1_024,
+            Duration::ZERO,
+            None,
+        )?;
+        target.close().map_err(|(_, error)| error)?;
+    }
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let steps = || -> Result<(), rusqlite::Error> {
+        conn.execute_batch("CREATE TABLE IF NOT EXISTS format (only INTEGER PRIMARY KEY CHECK (only = 1), understood_from INTEGER NOT NULL) STRICT")?;
+        for migration in migrations.iter().filter(|step| step.version > found) {
+            conn.execute_batch(migration.sql)?;
+            conn.execute(
+                "INSERT INTO format VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET understood_from = max(understood_from, ?1)",
+                [migration.understood_from],
+            )?;
+            conn.pragma_update(None, "user_version", migration.version)?;
+        }
+        conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+        conn.execute_batch("COMMIT")
+    };
+    if let Err(error) = steps() {
+        if !conn.is_autocommit() {
+            conn.execute_batch("ROLLBACK")?;
+        }
+        return Err(error.into());
+    }
+    // The header in the main file is what other programs, and the look at the next start, go by.
+    flush(conn)
+}
+
+/// Moves the whole log into the file.
+pub(crate) fn flush(conn: &Connection) -> Result<(), OpenError> {
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
+fn write_new(
+    path: &Path,
+    new: NewStream,
+    now: &Now,
+    id: EventId,
+    options: &OpenOptions,
+) -> Result<(), OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    prepare(&conn, options)?;
+    migrate(&conn, None, MIGRATIONS)?;
+    begin_stream(&conn, new, now, id)?;
+    flush(&conn)?;
+    conn.close().map_err(|(_, error)| error.into())
+}
+
+/// Writes the identity and event 1.
+fn begin_stream(
+    conn: &Connection,
+    new: NewStream,
+    now: &Now,
+    id: EventId,
+) -> Result<(), OpenError> {
+    if new.opened.store.is_none() || new.opened.till.is_none() {
+        return Err(OpenError::NotATill);
+    }
+    let stream = new.stream;
+    let fact = Fact::StreamOpened(new.opened);
+    let event = Event {
+        stream,
+        seq: 1,
+        id,
+        hlc: Hlc::default().tick(now.wall_ms),
+        wall: now.wall_ms,
+        boot: now.boot,
+        kind: fact.kind().to_owned(),
+        schema: fact.schema(),
+        body: fact.encode(),
+    };
+    let bytes = event.encode();
+    let hash = chain_hash(genesis_hash(stream), &bytes);
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    conn.execute(
+        "INSERT INTO identity VALUES (1, ?1, ?2)",
+        (stream.0, new.location.as_str()),
+    )?;
+    crate::journal::insert(conn, &event, &bytes, hash)?;
+    conn.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+/// Reads whose file it is and checks the end of the journal.
+fn load(conn: Connection, place: Place, options: OpenOptions) -> Result<Ledger, OpenError> {
+    let (stream, location): ([u8; 16], String) = conn
+        .query_row("SELECT stream, location FROM identity", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?
+        .ok_or(OpenError::NotALedger)?;
+    let stream = StreamId(stream);
+    let opened = first_event(&conn, stream)?;
+    let (Some(store), Some(till)) = (opened.store.clone(), opened.till.clone()) else {
+        return Err(OpenError::NotATill);
+    };
+    let identity = Identity {
+        stream,
+        tenant: opened.tenant.clone(),
+        store,
+        till,
+        device: opened.device,
+        location: LocationId::new(&location).map_err(|_| damaged("identity.location"))?,
+        reason: opened.reason,
+    };
+    let (head, hlc) = check_head(&conn, stream)?;
+    Ok(Ledger::new(
+        conn, place, options, identity, opened, head, hlc,
+    ))
+}
+
+fn first_event(conn: &Connection, stream: StreamId) -> Result<StreamOpened, OpenError> {
+    let bytes: Vec<u8> = conn
+        .query_row("SELECT bytes FROM event WHERE seq = 1", [], |row| {
+            row.get(0)
+        })
+        .optional()?
+        .ok_or_else(|| damaged("event 1 is missing"))?;
+    let event = Event::decode(&bytes).map_err(|_| damaged("event 1 cannot be read"))?;
+    match event.fact() {
+        Ok(Fact::StreamOpened(opened)) if event.stream == stream => Ok(opened),
+        _ => Err(damaged("event 1 does not open this stream")),
+    }
+}
+
+/// Checks that the last events chain and that the last one says what its columns say.
+pub(crate) fn check_head(
+    conn: &Connection,
+    stream: StreamId,
+) -> Result<(StreamHead, Hlc), OpenError> {
+    let last: u64 = conn.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| {
+        row.get(0)
+    })?;
+    let from = last.saturating_sub(HEAD_CHECKED).max(1);
+    let mut statement =
+        conn.prepare("SELECT seq, bytes, hash FROM event WHERE seq >= ?1 ORDER BY seq")?;
+    let mut rows = statement.query([N(from)])?;
+    let mut head = StreamHead {
+        stream,
+        seq: from - 1,
+        hash: genesis_hash(stream),
+    };
+    let mut hlc = Hlc::default();
+    while let Some(row) = rows.next()? {
+        let seq: u64 = row.get(0)?;
+        let bytes: Vec<u8> = row.get(1)?;
+        let hash = Digest(row.get(2)?);
+        if seq != head.seq + 1 {
+            return Err(damaged(&format!("event {} is missing", head.seq + 1)));
+        }
+        // The hash before the first one looked at is not looked at.
+        if (seq == 1 || seq > from) && chain_hash(head.hash, &bytes) != hash {
+            return Err(damaged(&format!("event {seq} does not chain")));
+        }
+        head.seq = seq;
+        head.hash = hash;
+        if seq == last {
+            let event = Event::decode(&bytes)
+                .map_err(|_| damaged(&format!("event {seq} cannot be read")))?;
+            if event.seq != seq || event.stream != stream {
+                return Err(damaged(&format!("event {seq} belongs elsewhere")));
+            }
+            hlc = event.hlc;
+        }
+    }
+    Ok((head, hlc))
+}
+
+fn damaged(detail: &str) -> OpenError {
+    OpenError::Corrupt {
+        detail: detail.to_owned(),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn remove_database(path: &Path) -> Result<(), OpenError> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        match std::fs::remove_file(with_suffix(path, suffix)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(OpenError::Io(Box::new(error))),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the new name durable; only Unix lets a directory be synced.
+fn sync_directory(path: &Path) -> Result<(), OpenError> {
+    if cfg!(unix)
+        && let Some(parent) = path.parent()
+    {
+        std::fs::File::open(parent)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| OpenError::Io(Box::new(error)))?;
+    }
+    Ok(())
 }

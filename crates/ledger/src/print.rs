@@ -1,8 +1,11 @@
 //! Print jobs: written with the sale, drained by the spooler.
 
 use domain::ids::JobId;
+use rusqlite::{OptionalExtension as _, Row};
 
-use crate::{Ledger, LedgerError, WriteTx};
+use crate::error::LedgerError;
+use crate::ledger::{Ledger, WriteTx};
+use crate::sql::Id;
 
 /// What is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub enum PrintKind {
     Report,
     /// A test page.
     Test,
+    /// A pulse that opens the drawer: no document, and never repeated by itself.
+    Kick,
 }
 
 /// Where a job stands.
@@ -110,28 +115,180 @@ pub enum PrintUpdate {
     Cancelled,
 }
 
+/// Finished jobs kept, so that a document can be looked at or rendered again.
+const FINISHED_MAX: i64 = 10_000;
+/// Every so many jobs the finished ones beyond that are dropped.
+const PRUNE_EVERY: i64 = 64;
+
+impl PrintKind {
+    const ALL: [PrintKind; 5] = [
+        PrintKind::Receipt,
+        PrintKind::Copy,
+        PrintKind::Report,
+        PrintKind::Test,
+        PrintKind::Kick,
+    ];
+}
+
+impl PrintState {
+    /// In the order of the numbers that the column holds.
+    const ALL: [PrintState; 6] = [
+        PrintState::Queued,
+        PrintState::Claimed,
+        PrintState::Uncertain,
+        PrintState::Printed,
+        PrintState::Accepted,
+        PrintState::Cancelled,
+    ];
+}
+
+macro_rules! jobs_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT job, kind, number, document, copy, state, attempts, cause, wall, not_before_wall FROM print_job ",
+            $condition
+        )
+    };
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<PrintJob> {
+    let pick = |index: usize, column: usize| {
+        rusqlite::Error::IntegralValueOutOfRange(column, i64::try_from(index).unwrap_or(i64::MAX))
+    };
+    let kind: usize = row.get(1)?;
+    let state: usize = row.get(5)?;
+    Ok(PrintJob {
+        job: JobId(row.get::<_, Id>(0)?.0),
+        kind: *PrintKind::ALL.get(kind).ok_or_else(|| pick(kind, 1))?,
+        number: row.get(2)?,
+        document: row.get(3)?,
+        copy: row.get(4)?,
+        state: *PrintState::ALL.get(state).ok_or_else(|| pick(state, 5))?,
+        attempts: row.get(6)?,
+        cause: row.get(7)?,
+        wall: row.get(8)?,
+        not_before_wall: row.get(9)?,
+    })
+}
+
 impl Ledger {
-    /// Jobs.
+    /// Jobs that `filter` names.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn print_jobs(&self, filter: PrintFilter) -> Result<Vec<PrintJob>, LedgerError> {
-        unimplemented!()
+        match filter {
+            PrintFilter::Pending => self
+                .prepare(jobs_where!("WHERE state < 3 ORDER BY ordinal"))?
+                .query_map([], read)?
+                .map(|job| Ok(job?))
+                .collect(),
+            PrintFilter::Latest(limit) => self
+                .prepare(jobs_where!("ORDER BY ordinal DESC LIMIT ?1"))?
+                .query_map([limit], read)?
+                .map(|job| Ok(job?))
+                .collect(),
+        }
     }
+
     /// One job.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn print_job(&self, job: JobId) -> Result<Option<PrintJob>, LedgerError> {
-        unimplemented!()
+        Ok(self
+            .prepare(jobs_where!("WHERE job = ?1"))?
+            .query_row([Id(job.0)], read)
+            .optional()?)
     }
-    /// The oldest queued job.
+
+    /// The oldest queued job, also while its time has not come: what waits behind it was sold later.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn next_print_job(&self) -> Result<Option<PrintJob>, LedgerError> {
-        unimplemented!()
+        // The condition of the partial index is repeated so that SQLite may use it.
+        Ok(self
+            .prepare(jobs_where!(
+                "WHERE state < 3 AND state = 0 ORDER BY ordinal LIMIT 1"
+            ))?
+            .query_row([], read)
+            .optional()?)
     }
 }
 
 impl WriteTx<'_> {
-    /// Queues a job.
+    /// Queues a job; it is durable with the sale or not at all.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn queue_print(&mut self, job: &NewPrintJob) -> Result<(), LedgerError> {
-        unimplemented!()
+        self.step(|ledger| {
+            ledger
+                .prepare(
+                    "INSERT INTO print_job (job, kind, number, copy, state, attempts, wall, document) \
+                     VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)",
+                )?
+                .execute((
+                    Id(job.job.0),
+                    job.kind as i64,
+                    &job.number,
+                    job.copy,
+                    job.wall,
+                    &job.document,
+                ))?;
+            let last = ledger.conn()?.last_insert_rowid();
+            if last % PRUNE_EVERY == 0 {
+                ledger
+                    .prepare("DELETE FROM print_job WHERE ordinal <= ?1 AND state >= 3")?
+                    .execute([last - FINISHED_MAX])?;
+            }
+            Ok(())
+        })
     }
-    /// Changes a job.
+
+    /// Changes a job's state. A finished job stays finished; only a queued one can be claimed; an outcome
+    /// belongs to a claimed or an uncertain one.
+    ///
+    /// # Errors
+    /// [`LedgerError::PrintState`] when the job is unknown or the change is not allowed;
+    /// [`LedgerError::Storage`].
     pub fn mark_print(&mut self, job: JobId, update: &PrintUpdate) -> Result<(), LedgerError> {
-        unimplemented!()
+        self.step(|ledger| {
+            use PrintState::{Accepted, Cancelled, Claimed, Printed, Queued, Uncertain};
+            let (to, name, from): (PrintState, &'static str, &[PrintState]) = match update {
+                PrintUpdate::Claimed => (Claimed, "claimed", &[Queued]),
+                PrintUpdate::Printed => (Printed, "printed", &[Claimed, Uncertain]),
+                PrintUpdate::Accepted => (Accepted, "accepted", &[Claimed]),
+                PrintUpdate::Uncertain { .. } => (Uncertain, "uncertain", &[Claimed]),
+                PrintUpdate::Queued { .. } => (Queued, "queued", &[Claimed, Uncertain]),
+                PrintUpdate::Cancelled => (Cancelled, "cancelled", &[Queued, Claimed, Uncertain]),
+            };
+            let found: Option<usize> = ledger
+                .prepare("SELECT state FROM print_job WHERE job = ?1")?
+                .query_row([Id(job.0)], |row| row.get(0))
+                .optional()?;
+            if !found.is_some_and(|state| from.iter().any(|from| *from as usize == state)) {
+                return Err(LedgerError::PrintState { to: name });
+            }
+            let (cause, not_before_wall) = match update {
+                PrintUpdate::Uncertain { cause } => (Some(cause.as_str()), None),
+                PrintUpdate::Queued {
+                    cause,
+                    not_before_wall,
+                } => (cause.as_deref(), *not_before_wall),
+                PrintUpdate::Claimed
+                | PrintUpdate::Printed
+                | PrintUpdate::Accepted
+                | PrintUpdate::Cancelled => (None, None),
+            };
+            ledger
+                .prepare(
+                    "UPDATE print_job SET state = ?2, attempts = attempts + (?2 = 1), cause = ?3, \
+                     not_before_wall = ?4 WHERE job = ?1",
+                )?
+                .execute((Id(job.0), to as i64, cause, not_before_wall))?;
+            Ok(())
+        })
     }
 }

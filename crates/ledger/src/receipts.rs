@@ -1,9 +1,13 @@
 //! Receipts: sales and reversals by number.
 
-use domain::event::{Reversed, SaleBody};
+use domain::event::{Fact, Reversed, SaleBody};
 use domain::ids::{SaleId, ShiftId};
+use domain::text::fold_for_search;
+use rusqlite::{OptionalExtension as _, Row};
 
-use crate::{Ledger, LedgerError};
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use crate::sql::{Id, N, corrupt, read_fact};
 
 /// What a receipt is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,52 +18,191 @@ pub enum ReceiptBody {
     Reversal(Reversed),
 }
 
+impl ReceiptBody {
+    /// The sale, or the mirrored one.
+    pub fn sale(&self) -> &SaleBody {
+        match self {
+            ReceiptBody::Sale(sale) => sale,
+            ReceiptBody::Reversal(reversed) => &reversed.mirror,
+        }
+    }
+}
+
 /// A numbered receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// Number as printed.
     pub number: String,
-    /// Event.
+    /// Sequence number of its event.
     pub seq: u64,
-    /// Wall clock.
+    /// Wall clock when it was completed.
     pub wall: i64,
-    /// Shift.
+    /// Shift whose drawer took the money.
     pub shift: ShiftId,
     /// The sale or reversal.
     pub body: ReceiptBody,
     /// Number of the receipt that undid it.
     pub reversed_by: Option<String>,
-    /// Copies printed.
+    /// Copies printed of it.
     pub copies: u32,
 }
 
+macro_rules! receipts_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT r.seq, e.wall, e.bytes, ",
+            "(SELECT number FROM receipt WHERE seq = r.reversed_by_seq), ",
+            "coalesce((SELECT copies FROM copy WHERE number = r.number), 0) ",
+            "FROM receipt r JOIN event e ON e.seq = r.seq ",
+            $condition
+        )
+    };
+}
+
+struct Raw {
+    seq: u64,
+    wall: i64,
+    bytes: Vec<u8>,
+    reversed_by: Option<String>,
+    copies: u32,
+}
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok(Raw {
+        seq: row.get(0)?,
+        wall: row.get(1)?,
+        bytes: row.get(2)?,
+        reversed_by: row.get(3)?,
+        copies: row.get(4)?,
+    })
+}
+
+impl Raw {
+    fn decode(self) -> Result<Receipt, LedgerError> {
+        let (_, fact) = read_fact(self.seq, &self.bytes)?;
+        let body = match fact {
+            Fact::SaleCompleted(sale) => ReceiptBody::Sale(sale),
+            Fact::Reversed(reversed) => ReceiptBody::Reversal(reversed),
+            other => return Err(corrupt("receipt", self.seq, other.kind())),
+        };
+        let sale = body.sale();
+        Ok(Receipt {
+            number: sale.number.clone(),
+            seq: self.seq,
+            wall: self.wall,
+            shift: sale.shift,
+            reversed_by: self.reversed_by,
+            copies: self.copies,
+            body,
+        })
+    }
+}
+
 impl Ledger {
-    /// The next sequence number in `fiscal_year`.
+    /// The sequence that the next receipt of `fiscal_year` must have; sales and reversals share it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn next_number(&self, fiscal_year: i32) -> Result<u64, LedgerError> {
-        unimplemented!()
+        let last: u64 = self
+            .prepare("SELECT coalesce(max(number_seq), 0) FROM receipt WHERE fiscal_year = ?1")?
+            .query_row([fiscal_year], |row| row.get(0))?;
+        last.checked_add(1).ok_or(LedgerError::Overflow)
     }
-    /// The receipt with `number`.
+
+    /// The receipt with exactly `number`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`], [`LedgerError::Corrupt`].
     pub fn receipt(&self, number: &str) -> Result<Option<Receipt>, LedgerError> {
-        unimplemented!()
+        // The number's tail is its key; an index over the whole text would cost every sale a page.
+        let mut parts = number.rsplit('-');
+        let (Some(Ok(number_seq)), Some(Ok(fiscal_year))) = (
+            parts.next().map(str::parse::<u64>),
+            parts.next().map(str::parse::<i32>),
+        ) else {
+            return Ok(None);
+        };
+        if i64::try_from(number_seq).is_err() {
+            return Ok(None);
+        }
+        self.prepare(receipts_where!(
+            "WHERE r.fiscal_year = ?1 AND r.number_seq = ?2 AND r.number = ?3"
+        ))?
+        .query_row((fiscal_year, N(number_seq), number), raw)
+        .optional()?
+        .map(Raw::decode)
+        .transpose()
     }
+
     /// The latest receipt.
+    ///
+    /// # Errors
+    /// As [`Ledger::receipt`].
     pub fn last_receipt(&self) -> Result<Option<Receipt>, LedgerError> {
-        unimplemented!()
+        self.prepare(receipts_where!("ORDER BY r.seq DESC LIMIT 1"))?
+            .query_row([], raw)
+            .optional()?
+            .map(Raw::decode)
+            .transpose()
     }
-    /// Receipts whose number contains `query`, newest first.
+
+    /// Up to `limit` receipts whose number contains `query`, newest first; all of them when it is empty.
+    ///
+    /// # Errors
+    /// As [`Ledger::receipt`].
     pub fn receipts(&self, query: &str, limit: u32) -> Result<Vec<Receipt>, LedgerError> {
-        unimplemented!()
+        let mut pattern = String::from("%");
+        for c in fold_for_search(query.trim()).chars() {
+            if matches!(c, '%' | '_' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern.push('%');
+        let mut statement = self.prepare(receipts_where!(
+            r"WHERE r.number LIKE ?1 ESCAPE '\' ORDER BY r.seq DESC LIMIT ?2"
+        ))?;
+        statement
+            .query_map((pattern, limit), raw)?
+            .map(|row| row?.decode())
+            .collect()
     }
-    /// The receipt of `sale`.
+
+    /// The receipt of a sale or reversal by its id.
+    ///
+    /// # Errors
+    /// As [`Ledger::receipt`].
     pub fn sale(&self, sale: SaleId) -> Result<Option<Receipt>, LedgerError> {
-        unimplemented!()
+        self.prepare(receipts_where!("WHERE r.sale = ?1"))?
+            .query_row([Id(sale.0)], raw)
+            .optional()?
+            .map(Raw::decode)
+            .transpose()
     }
+
     /// Copies printed of the receipt or report with `number`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn copies(&self, number: &str) -> Result<u32, LedgerError> {
-        unimplemented!()
+        let copies = self
+            .prepare("SELECT copies FROM copy WHERE number = ?1")?
+            .query_row([number], |row| row.get(0))
+            .optional()?;
+        Ok(copies.unwrap_or(0))
     }
-    /// Sum of all receipts ever; never resets.
+
+    /// Sum of the totals of all receipts ever, reversals taken off, in minor units of the store's currency.
+    /// Never resets; carried over from the stream before this one.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn perpetual_minor(&self) -> Result<i64, LedgerError> {
-        unimplemented!()
+        let stored = self
+            .prepare("SELECT value FROM tally WHERE name = 'perpetual'")?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        Ok(stored.unwrap_or(self.opened.perpetual_minor))
     }
 }

@@ -1,38 +1,107 @@
 //! Shifts and their reports.
 
-use domain::event::{ShiftClosed, ShiftOpened, ShiftTotals};
+use domain::event::{Fact, ShiftClosed, ShiftOpened, ShiftTotals};
 use domain::time::BusinessDate;
+use rusqlite::OptionalExtension as _;
 
-use crate::{Ledger, LedgerError};
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use crate::projection::decode_totals;
+use crate::sql::{Day, N, corrupt, read_fact};
 
 /// A shift that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenShift {
     /// Its opening.
     pub opened: ShiftOpened,
-    /// Event of the opening.
+    /// Sequence number of the opening.
     pub opened_seq: u64,
     /// Wall clock of the opening.
     pub opened_wall: i64,
-    /// Totals so far.
+    /// Totals so far: the X report.
     pub totals: ShiftTotals,
 }
 
 impl Ledger {
     /// The open shift of `drawer`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`], [`LedgerError::Corrupt`].
     pub fn open_shift(&self, drawer: u32) -> Result<Option<OpenShift>, LedgerError> {
-        unimplemented!()
+        let found: Option<(u64, i64, Vec<u8>, String)> = self
+            .prepare(
+                "SELECT s.opened_seq, e.wall, e.bytes, s.totals FROM shift s JOIN event e ON e.seq = s.opened_seq \
+                 WHERE s.drawer = ?1 AND s.closed_seq IS NULL",
+            )?
+            .query_row([drawer], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .optional()?;
+        let Some((opened_seq, opened_wall, bytes, totals)) = found else {
+            return Ok(None);
+        };
+        Ok(Some(OpenShift {
+            opened: read_opening(opened_seq, &bytes)?,
+            opened_seq,
+            opened_wall,
+            totals: decode_totals(opened_seq, &totals)?,
+        }))
     }
-    /// Trading day of the latest shift.
+
+    /// Trading day of the shift that was opened last.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn last_business_date(&self) -> Result<Option<BusinessDate>, LedgerError> {
-        unimplemented!()
+        Ok(self
+            .prepare("SELECT business_date FROM shift ORDER BY opened_seq DESC LIMIT 1")?
+            .query_row([], |row| row.get(0).map(|Day(day)| day))
+            .optional()?)
     }
-    /// Highest Z number.
+
+    /// The highest Z number, that of an earlier stream included; 0 before the first.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
     pub fn last_z(&self) -> Result<u64, LedgerError> {
-        unimplemented!()
+        let last: Option<u64> = self
+            .prepare("SELECT max(z_number) FROM shift WHERE z_number IS NOT NULL")?
+            .query_row([], |row| row.get(0))?;
+        Ok(last.unwrap_or(self.opened.z_number))
     }
-    /// A Z report: closing, opening, wall clock of the closing.
+
+    /// A Z report: the closing, the opening of the shift, and the wall clock of the closing.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`], [`LedgerError::Corrupt`].
     pub fn z_report(&self, z: u64) -> Result<Option<(ShiftClosed, ShiftOpened, i64)>, LedgerError> {
-        unimplemented!()
+        if i64::try_from(z).is_err() {
+            return Ok(None);
+        }
+        let found: Option<(u64, Vec<u8>, i64, u64, Vec<u8>)> = self
+            .prepare(
+                "SELECT c.seq, c.bytes, c.wall, o.seq, o.bytes FROM shift s \
+                 JOIN event c ON c.seq = s.closed_seq JOIN event o ON o.seq = s.opened_seq WHERE s.z_number = ?1",
+            )?
+            .query_row([N(z)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })
+            .optional()?;
+        let Some((closed_seq, closing, wall, opened_seq, opening)) = found else {
+            return Ok(None);
+        };
+        match read_fact(closed_seq, &closing)?.1 {
+            Fact::ShiftClosed(closed) => {
+                Ok(Some((closed, read_opening(opened_seq, &opening)?, wall)))
+            }
+            other => Err(corrupt("shift", closed_seq, other.kind())),
+        }
+    }
+}
+
+fn read_opening(seq: u64, bytes: &[u8]) -> Result<ShiftOpened, LedgerError> {
+    match read_fact(seq, bytes)?.1 {
+        Fact::ShiftOpened(opened) => Ok(opened),
+        other => Err(corrupt("shift", seq, other.kind())),
     }
 }
