@@ -120,6 +120,7 @@ keys! {
     ReportDifference = "report_difference",
     ReportPerpetual = "report_perpetual",
     ReportSignature = "report_signature",
+    LevyStamp = "levy_stamp",
     TestTitle = "test_title",
     TestPrinter = "test_printer",
     TestWidth = "test_width",
@@ -145,6 +146,14 @@ pub fn text(language: Language, key: Key) -> &'static str {
 /// of the sentence around it.
 pub fn fill(language: Language, key: Key, values: &[(&str, &str)]) -> String {
     replace(text(language, key), values)
+}
+
+/// The name of a levy on the document; the code itself for one that the catalogues do not know.
+pub fn levy(language: Language, code: &str) -> String {
+    match catalogue(language).get(format!("levy_{code}").as_str()) {
+        Some(Entry::Text(text)) => text.clone(),
+        Some(Entry::Plural(_)) | None => code.to_owned(),
+    }
 }
 
 /// The form of `key` that `count` takes in `language`, with `{count}` replaced.

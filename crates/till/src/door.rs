@@ -17,7 +17,6 @@ use ts_rs::TS;
 
 /// One request: the same id always gets the same answer, after a restart too.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Made by the caller, never reused for another command.
@@ -28,7 +27,6 @@ pub struct Request {
 
 /// One answer.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Done.
@@ -39,7 +37,6 @@ pub enum Answer {
 
 /// A manager's word for one action.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
     /// The manager.
@@ -56,7 +53,6 @@ impl std::fmt::Debug for Approval {
 
 /// A discount as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DiscountInput {
     /// Share of the price, in hundredths of a percent (`1000` = 10 %).
@@ -76,7 +72,6 @@ pub enum DiscountInput {
 
 /// A tender as it is entered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct TenderInput {
     /// How it is paid.
@@ -92,7 +87,6 @@ pub struct TenderInput {
 
 /// Pieces counted of one denomination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct Pieces {
     /// Denomination in minor units.
@@ -105,7 +99,6 @@ pub struct Pieces {
 
 /// Where receipts go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum PrinterTarget {
     /// Pictures in the till's receipts folder.
@@ -121,7 +114,6 @@ pub enum PrinterTarget {
 
 /// Settings of one device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Language of the screens.
@@ -137,7 +129,6 @@ pub struct Settings {
 
 /// Everything a till can be asked.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum Command {
     /// How the till is: enrolment, sign-in, shift, sync backlog, printer. Never refused.
@@ -379,7 +370,6 @@ pub enum Command {
 
 /// What became of a job that needed the outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum JobResult {
     /// The device is a till; `enrolled` is the server's answer as JSON text.
@@ -401,7 +391,6 @@ pub enum JobResult {
 
 /// What a till answers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(tag = "type")]
 pub enum Reply {
     /// Done, nothing to show.
@@ -456,7 +445,6 @@ pub enum Reply {
 
 /// State of the till.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct Status {
     /// Where enrolment stands.
     pub enrolment: Enrolment,
@@ -486,7 +474,6 @@ pub struct Status {
 
 /// Where enrolment stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Enrolment {
     /// Not a till yet.
@@ -509,7 +496,6 @@ pub enum Enrolment {
 
 /// A store on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct StoreView {
     /// Code.
     pub store: String,
@@ -525,7 +511,6 @@ pub struct StoreView {
 
 /// A currency on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct CurrencyView {
     /// ISO code.
     pub code: Currency,
@@ -542,7 +527,6 @@ pub struct CurrencyView {
 
 /// A member of staff on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct UserView {
     /// Id.
     pub user: UserId,
@@ -556,7 +540,6 @@ pub struct UserView {
 
 /// The open shift on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct ShiftView {
     /// Trading day.
     pub business_date: String,
@@ -571,7 +554,6 @@ pub struct ShiftView {
 
 /// How synchronisation stands. Offline is normal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct SyncView {
     /// State.
     pub state: SyncState,
@@ -590,7 +572,6 @@ pub struct SyncView {
 
 /// One word for synchronisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncState {
     /// Never spoken to a server in this run.
@@ -605,7 +586,6 @@ pub enum SyncState {
 
 /// How printing stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct PrinterView {
     /// Target.
     pub target: PrinterTarget,
@@ -619,7 +599,6 @@ pub struct PrinterView {
 
 /// The cart on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct CartView {
     /// Id of the cart and of the sale it becomes.
     pub sale: SaleId,
@@ -661,7 +640,6 @@ pub struct CartView {
 
 /// A line of the cart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct LineView {
     /// Line number.
     pub line: u32,
@@ -693,7 +671,6 @@ pub struct LineView {
 
 /// A levy on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct LevyView {
     /// Code; its name stands in the catalogues of texts as `receipt.levy.{code}`.
     pub code: String,
@@ -704,7 +681,6 @@ pub struct LevyView {
 
 /// Net and tax of a rate on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct TaxView {
     /// Percent as text.
     pub rate: String,
@@ -718,7 +694,6 @@ pub struct TaxView {
 
 /// A tender on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct TenderView {
     /// Kind.
     pub kind: TenderKind,
@@ -731,7 +706,6 @@ pub struct TenderView {
 
 /// A variant in search results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct VariantView {
     /// Id.
     pub variant: VariantId,
@@ -756,7 +730,6 @@ pub struct VariantView {
 
 /// A parked cart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct ParkedView {
     /// Id.
     pub sale: SaleId,
@@ -775,7 +748,6 @@ pub struct ParkedView {
 
 /// A sale that is in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct CompletedView {
     /// Sale.
     pub sale: SaleId,
@@ -798,7 +770,6 @@ pub struct CompletedView {
 
 /// A receipt in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct ReceiptRow {
     /// Number.
     pub number: String,
@@ -819,7 +790,6 @@ pub struct ReceiptRow {
 
 /// A receipt with its picture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct ReceiptView {
     /// The row.
     pub row: ReceiptRow,
@@ -831,7 +801,6 @@ pub struct ReceiptView {
 
 /// A print job on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct PrintJobView {
     /// Job.
     pub job: JobId,
@@ -847,7 +816,6 @@ pub struct PrintJobView {
 
 /// State of a print job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 #[serde(rename_all = "snake_case")]
 pub enum PrintState {
     /// Waits.
@@ -864,7 +832,6 @@ pub enum PrintState {
 
 /// An X or Z report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct ReportView {
     /// Z number, none for an X.
     #[ts(type = "number | null")]
@@ -922,7 +889,6 @@ pub struct ReportView {
 
 /// Stock of a variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct StockView {
     /// The variant.
     pub variant: VariantView,
@@ -932,7 +898,6 @@ pub struct StockView {
 
 /// Stock at one location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct StockAt {
     /// Location.
     pub location: LocationId,
@@ -947,7 +912,6 @@ pub struct StockAt {
 
 /// Why a command was not carried out. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
 pub struct Refusal {
     /// Stable code; its text stands in the catalogues as `refusal.{code}`.
     pub code: RefusalCode,
@@ -957,8 +921,9 @@ pub struct Refusal {
 }
 
 /// All reasons to refuse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
-#[ts(export)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalCode {
     /// The command cannot be read (params: `detail`).
@@ -1074,7 +1039,10 @@ pub enum RefusalCode {
 impl Refusal {
     /// A refusal without parameters.
     pub fn new(code: RefusalCode) -> Refusal {
-        Refusal { code, params: BTreeMap::new() }
+        Refusal {
+            code,
+            params: BTreeMap::new(),
+        }
     }
 
     /// Adds a parameter.

@@ -1,0 +1,794 @@
+//! Ringing up: the cart, its prices and discounts, tenders, completion, and undoing a sale.
+//!
+//! A cart is a draft. [`Till::complete`] turns it into a fact: one ledger transaction holds the sale, its
+//! print job and the answer, and only then does anybody hear of it.
+
+use domain::cart::{self, Cart, CartError, Discount, NewLine, PricedCart, Pricing};
+use domain::catalog::StockClass;
+use domain::config::StoreConfig;
+use domain::event::{
+    CartVoided, Fact, LineVoided, Override, OverrideKind, Reversed, SaleBody, Tender, TenderKind,
+};
+use domain::ids::{EventId, SaleId, VariantId};
+use domain::number::receipt_number;
+use domain::quantity::Quantity;
+use domain::sale::{self, CompleteSaleError, SaleHeader};
+use domain::text;
+use ledger::{Item, LedgerError, OpenShift, ReceiptBody};
+
+use crate::door::{
+    Answer, Approval, CompletedView, DiscountInput, ParkedView, Refusal, RefusalCode, Reply,
+    TenderInput,
+};
+use crate::drafts::Change;
+use crate::till::{Call, DRAWER, Outcome, Till, drafts_refusal, encode, storage_refusal};
+
+/// Longest scan accepted; a longer one is two labels read as one.
+const CODE_CHARS_MAX: usize = 64;
+/// Longest note, reason or reference.
+const TEXT_CHARS_MAX: usize = 80;
+
+/// What prices and taxes depend on at this moment.
+pub(crate) struct Terms {
+    pub store: StoreConfig,
+    pub date: domain::time::BusinessDate,
+}
+
+impl Terms {
+    pub fn pricing(&self) -> Pricing<'_> {
+        Pricing {
+            currency: self.store.currency,
+            tax_rounding: self.store.tax_rounding,
+            levies: &self.store.levies,
+            cash_rounding: self.store.cash_rounding,
+            date: self.date,
+        }
+    }
+}
+
+impl Till {
+    pub(crate) fn get_cart(&mut self, call: &mut Call) -> Outcome {
+        let terms = self.terms(call)?;
+        let view = self.cart_view(&self.cart, None, &terms)?;
+        Ok(Reply::Cart(Box::new(view)))
+    }
+
+    pub(crate) fn scan_code(&mut self, code: &str, call: &mut Call) -> Outcome {
+        self.require_selling()?;
+        let code: String = code.trim().to_owned();
+        let unknown = |code: &str| Refusal::new(RefusalCode::UnknownCode).with("code", shown(code));
+        if code.is_empty() || code.chars().count() > CODE_CHARS_MAX {
+            return Err(unknown(&code));
+        }
+        let item = self
+            .book()?
+            .find_code(&code)
+            .map_err(|error| storage_refusal(&error))?;
+        let item = item.ok_or_else(|| unknown(&code))?;
+        self.put_on_cart(item, Quantity::ONE, call)
+    }
+
+    pub(crate) fn add_line(
+        &mut self,
+        variant: VariantId,
+        quantity: Option<Quantity>,
+        call: &mut Call,
+    ) -> Outcome {
+        self.require_selling()?;
+        let item = self
+            .book()?
+            .item(variant)
+            .map_err(|error| storage_refusal(&error))?;
+        let item = item.ok_or(RefusalCode::UnknownVariant)?;
+        self.put_on_cart(item, quantity.unwrap_or(Quantity::ONE), call)
+    }
+
+    fn put_on_cart(&mut self, item: Item, quantity: Quantity, call: &mut Call) -> Outcome {
+        let terms = self.terms(call)?;
+        let Item { variant, style } = item;
+        let class = variant.class_at(&terms.store.location);
+        // No rights have reached this till, so a promise on a strict variant could be made twice.
+        if class == StockClass::Strict {
+            return Err(Refusal::new(RefusalCode::NoRight).with("sku", variant.sku));
+        }
+        let price = self
+            .book()?
+            .price(variant.variant, terms.date)
+            .map_err(|error| storage_refusal(&error))?;
+        let list_minor = price
+            .ok_or_else(|| Refusal::new(RefusalCode::NoPrice).with("sku", variant.sku.clone()))?;
+        let rate = terms.store.rate_on(&variant.tax, terms.date);
+        let rate = rate.ok_or_else(|| {
+            Refusal::new(RefusalCode::NoTaxRate).with("tax", variant.tax.as_str())
+        })?;
+        let mut cart = self.cart.clone();
+        let line = cart
+            .add_line(NewLine {
+                variant: variant.variant,
+                sku: variant.sku,
+                names: style.names,
+                options: variant.options,
+                quantity,
+                list_minor,
+                tax: variant.tax,
+                rate,
+                class,
+            })
+            .map_err(cart_refusal)?;
+        self.keep_cart(cart, Some(line), &terms, call)
+    }
+
+    pub(crate) fn set_quantity(
+        &mut self,
+        line: u32,
+        quantity: Quantity,
+        call: &mut Call,
+    ) -> Outcome {
+        self.change_line(line, call, |cart| cart.set_quantity(line, quantity))
+    }
+
+    pub(crate) fn set_price(
+        &mut self,
+        line: u32,
+        unit_minor: i64,
+        approval: Option<&Approval>,
+        call: &mut Call,
+    ) -> Outcome {
+        self.require_selling()?;
+        self.trial(|cart| cart.set_price(line, unit_minor))?;
+        let by = self.approved_by(approval, RefusalCode::ManagerRequired, call)?;
+        self.change_line(line, call, |cart| {
+            cart.set_price(line, unit_minor)?;
+            note_override(
+                cart,
+                Override {
+                    kind: OverrideKind::Price,
+                    by,
+                    line: Some(line),
+                },
+            );
+            Ok(())
+        })
+    }
+
+    pub(crate) fn discount_line(
+        &mut self,
+        line: u32,
+        discount: DiscountInput,
+        approval: Option<&Approval>,
+        call: &mut Call,
+    ) -> Outcome {
+        self.require_selling()?;
+        let discount = to_discount(discount);
+        let terms = self.terms(call)?;
+        let (cart, priced) =
+            self.trial_priced(&terms, |cart| cart.discount_line(line, discount))?;
+        let index = cart
+            .lines
+            .iter()
+            .position(|found| found.line == line)
+            .ok_or(RefusalCode::UnknownLine)?;
+        let priced_line = &priced.lines[index];
+        let limit = terms.store.discount_limit_bp;
+        let by = if above_limit(priced_line.discount_minor, priced_line.gross_minor, limit) {
+            Some(self.discount_approval(approval, limit, call)?)
+        } else {
+            None
+        };
+        self.change_line(line, call, |cart| {
+            cart.discount_line(line, discount)?;
+            if let Some(by) = by {
+                note_override(
+                    cart,
+                    Override {
+                        kind: OverrideKind::Discount,
+                        by,
+                        line: Some(line),
+                    },
+                );
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn discount_cart(
+        &mut self,
+        discount: DiscountInput,
+        approval: Option<&Approval>,
+        call: &mut Call,
+    ) -> Outcome {
+        self.require_selling()?;
+        let discount = to_discount(discount);
+        let terms = self.terms(call)?;
+        let (mut cart, priced) = self.trial_priced(&terms, |cart| cart.discount_cart(discount))?;
+        let limit = terms.store.discount_limit_bp;
+        if above_limit(priced.cart_discount_minor, priced.subtotal_minor, limit) {
+            let by = self.discount_approval(approval, limit, call)?;
+            note_override(
+                &mut cart,
+                Override {
+                    kind: OverrideKind::Discount,
+                    by,
+                    line: None,
+                },
+            );
+        }
+        self.keep_cart(cart, None, &terms, call)
+    }
+
+    fn discount_approval(
+        &mut self,
+        approval: Option<&Approval>,
+        limit: u32,
+        call: &mut Call,
+    ) -> Result<domain::ids::UserId, Refusal> {
+        self.approved_by(approval, RefusalCode::DiscountApprovalRequired, call)
+            .map_err(|refusal| {
+                if refusal.code == RefusalCode::DiscountApprovalRequired {
+                    refusal.with("limit_bp", limit)
+                } else {
+                    refusal
+                }
+            })
+    }
+
+    pub(crate) fn remove_line(&mut self, line: u32, call: &mut Call) -> Outcome {
+        let member = self.require_selling()?;
+        let terms = self.terms(call)?;
+        let before = self.priced(&self.cart, &terms)?;
+        let mut cart = self.cart.clone();
+        let index = cart
+            .lines
+            .iter()
+            .position(|found| found.line == line)
+            .ok_or(RefusalCode::UnknownLine)?;
+        let removed = cart.remove_line(line).map_err(cart_refusal)?;
+        let fact = Fact::LineVoided(LineVoided {
+            sale: cart.sale,
+            shift: self.shift_id()?,
+            user: member.user,
+            line,
+            variant: removed.variant,
+            quantity: removed.quantity,
+            total_minor: before.lines[index].total_minor,
+        });
+        let view = self.cart_view(&cart, None, &terms)?;
+        let change = Change {
+            cart: Some(cart),
+            ..Change::default()
+        };
+        self.record(fact, change, Reply::Cart(Box::new(view)), call)
+    }
+
+    pub(crate) fn restore_line(&mut self, line: u32, call: &mut Call) -> Outcome {
+        self.change_line(line, call, |cart| cart.restore_line(line))
+    }
+
+    pub(crate) fn clear_cart(&mut self, call: &mut Call) -> Outcome {
+        let member = self.require_selling()?;
+        let terms = self.terms(call)?;
+        if self.cart.is_empty() {
+            return Err(RefusalCode::EmptyCart.into());
+        }
+        if !self.cart.tenders.is_empty() {
+            return Err(RefusalCode::TendersRecorded.into());
+        }
+        let priced = self.priced(&self.cart, &terms)?;
+        let fact = Fact::CartVoided(CartVoided {
+            sale: self.cart.sale,
+            shift: self.shift_id()?,
+            user: member.user,
+            lines: u32::try_from(self.cart.lines.len()).unwrap_or(u32::MAX),
+            total_minor: priced.total_minor,
+        });
+        let fresh = Cart::new(SaleId(call.uuid()));
+        let view = self.cart_view(&fresh, None, &terms)?;
+        let change = Change {
+            drop: Some(self.cart.sale),
+            cart: Some(fresh),
+            ..Change::default()
+        };
+        self.record(fact, change, Reply::Cart(Box::new(view)), call)
+    }
+
+    pub(crate) fn park(&mut self, label: Option<&str>, call: &mut Call) -> Outcome {
+        self.require_selling()?;
+        let terms = self.terms(call)?;
+        if self.cart.is_empty() {
+            return Err(RefusalCode::EmptyCart.into());
+        }
+        let label = label
+            .map(|label| cleaned(label, "label"))
+            .transpose()?
+            .filter(|label| !label.is_empty());
+        let change = self.shelve_cart(label, call);
+        let next = change.cart.as_ref().unwrap_or(&self.cart);
+        let view = self.cart_view(next, None, &terms)?;
+        call.draft(self, change, Reply::Cart(Box::new(view)))
+    }
+
+    /// Parks the cart in hand when it has lines, and takes an empty one.
+    pub(crate) fn shelve_cart(&self, label: Option<String>, call: &mut Call) -> Change {
+        if self.cart.is_empty() {
+            return Change::default();
+        }
+        let mut parked = self.cart.clone();
+        parked.label = label.or(parked.label);
+        let fresh = Cart::new(SaleId(call.uuid()));
+        Change {
+            park: Some((parked, call.now.wall_ms)),
+            cart: Some(fresh),
+            ..Change::default()
+        }
+    }
+
+    pub(crate) fn list_parked(&self) -> Outcome {
+        let store = self.store()?;
+        let mut carts = Vec::new();
+        for parked in self
+            .drafts
+            .parked()
+            .map_err(|error| drafts_refusal(&error))?
+        {
+            let terms = Terms {
+                store: store.clone(),
+                date: self.trading_day_or(parked.wall)?,
+            };
+            let priced = self.priced(&parked.cart, &terms)?;
+            carts.push(ParkedView {
+                sale: parked.cart.sale,
+                label: parked.cart.label.clone().unwrap_or_default(),
+                at: domain::time::local_minute(parked.wall, store.utc_offset_min),
+                units: priced.units,
+                total_minor: priced.total_minor,
+                first: parked.cart.lines.first().map(|line| line.names.clone()),
+            });
+        }
+        Ok(Reply::Parked { carts })
+    }
+
+    pub(crate) fn recall(&mut self, sale: SaleId, call: &mut Call) -> Outcome {
+        self.require_selling()?;
+        let terms = self.terms(call)?;
+        let parked = self
+            .drafts
+            .parked()
+            .map_err(|error| drafts_refusal(&error))?;
+        let found = parked
+            .into_iter()
+            .find(|parked| parked.cart.sale == sale)
+            .ok_or(RefusalCode::UnknownParked)?;
+        let mut change = self.shelve_cart(None, call);
+        let view = self.cart_view(&found.cart, None, &terms)?;
+        change.cart = Some(found.cart);
+        call.draft(self, change, Reply::Cart(Box::new(view)))
+    }
+
+    pub(crate) fn add_tender(&mut self, tender: &TenderInput, call: &mut Call) -> Outcome {
+        self.require_selling()?;
+        let terms = self.terms(call)?;
+        let mut cart = self.cart.clone();
+        if cart.is_empty() {
+            return Err(RefusalCode::EmptyCart.into());
+        }
+        let priced = self.priced(&cart, &terms)?;
+        let tender = read_tender(tender, priced.total_minor, &cart.tenders, &terms)?;
+        cart.tenders.push(tender);
+        // Settling now finds a card tender above what is due while the terminal's slip is still in hand.
+        match sale::settle(priced.total_minor, &cart.tenders, terms.store.cash_rounding) {
+            Ok(_) | Err(CompleteSaleError::Underpaid { .. }) => {}
+            Err(error) => return Err(sale_refusal(error)),
+        }
+        self.keep_cart(cart, None, &terms, call)
+    }
+
+    pub(crate) fn remove_tender(&mut self, index: u32, call: &mut Call) -> Outcome {
+        self.require_selling()?;
+        let terms = self.terms(call)?;
+        let mut cart = self.cart.clone();
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        if index >= cart.tenders.len() {
+            return Err(RefusalCode::UnknownTender.into());
+        }
+        cart.tenders.remove(index);
+        self.keep_cart(cart, None, &terms, call)
+    }
+
+    pub(crate) fn complete(
+        &mut self,
+        sale: SaleId,
+        tenders: &[TenderInput],
+        call: &mut Call,
+    ) -> Outcome {
+        let member = self.require_selling()?;
+        let terms = self.terms(call)?;
+        let shift = self.open_shift_or_refuse()?;
+        if sale != self.cart.sale {
+            return Err(RefusalCode::OtherCart.into());
+        }
+        if self.cart.is_empty() {
+            return Err(RefusalCode::EmptyCart.into());
+        }
+        let priced = self.priced(&self.cart, &terms)?;
+        let mut paid = self.cart.tenders.clone();
+        for tender in tenders {
+            paid.push(read_tender(tender, priced.total_minor, &paid, &terms)?);
+        }
+        let header = self.sale_header(&shift, &terms, member.user)?;
+        let body =
+            sale::complete(&self.cart, &terms.pricing(), header, &paid).map_err(sale_refusal)?;
+        self.write_sale(body, &terms, call)
+    }
+
+    fn write_sale(&mut self, body: SaleBody, terms: &Terms, call: &mut Call) -> Outcome {
+        let event = EventId(call.uuid());
+        let fresh = Cart::new(SaleId(call.uuid()));
+        let cash_minor = body
+            .tenders
+            .iter()
+            .filter(|t| t.kind == TenderKind::Cash)
+            .map(|t| t.amount_minor)
+            .sum();
+        let paper = self.sale_job(&body, None, terms, call);
+        let kick = self.kick_job(cash_minor > 0, call);
+        let reply = Reply::Completed(Box::new(CompletedView {
+            sale: body.sale,
+            number: body.number.clone(),
+            total_minor: body.total_minor,
+            cash_minor,
+            change_minor: body.change_minor,
+            job: paper.as_ref().map(|job| job.job),
+            next: Box::new(self.cart_view(&fresh, None, terms)?),
+        }));
+        let done = body.sale;
+        let jobs: Vec<_> = kick.into_iter().chain(paper).collect();
+        let reply = self.record_fact(event, &Fact::SaleCompleted(body), jobs, reply, call)?;
+        let change = Change {
+            drop: Some(done),
+            cart: Some(fresh),
+            ..Change::default()
+        };
+        self.adopt_after_fact(change, call.now.wall_ms);
+        self.sync_requested = true;
+        Ok(reply)
+    }
+
+    pub(crate) fn reverse_sale(
+        &mut self,
+        number: &str,
+        reason: &str,
+        approval: Option<&Approval>,
+        call: &mut Call,
+    ) -> Outcome {
+        self.require_selling()?;
+        let terms = self.terms(call)?;
+        let shift = self.open_shift_or_refuse()?;
+        let reason = cleaned(reason, "reason")?;
+        if reason.is_empty() {
+            return Err(Refusal::new(RefusalCode::TextInvalid).with("field", "reason"));
+        }
+        let found = self
+            .book()?
+            .receipt(number.trim())
+            .map_err(|error| storage_refusal(&error))?;
+        let found = found.ok_or(RefusalCode::UnknownReceipt)?;
+        let ReceiptBody::Sale(original) = &found.body else {
+            return Err(RefusalCode::AlreadyReversed.into());
+        };
+        if found.reversed_by.is_some() {
+            return Err(RefusalCode::AlreadyReversed.into());
+        }
+        if found.shift != shift.opened.shift {
+            return Err(RefusalCode::ShiftOfReceiptClosed.into());
+        }
+        let by = self.approved_by(approval, RefusalCode::ManagerRequired, call)?;
+        let member = self.signed_in()?;
+        let header = self.sale_header(&shift, &terms, member.user)?;
+        let mut mirror = sale::mirror(original, SaleId(call.uuid()), header);
+        mirror.overrides = vec![Override {
+            kind: OverrideKind::Reversal,
+            by,
+            line: None,
+        }];
+        let event = EventId(call.uuid());
+        let cash_minor: i64 = mirror
+            .tenders
+            .iter()
+            .filter(|t| t.kind == TenderKind::Cash)
+            .map(|t| t.amount_minor)
+            .sum();
+        let paper = self.sale_job(&mirror, Some(&original.number), &terms, call);
+        let kick = self.kick_job(cash_minor != 0, call);
+        let reply = Reply::Completed(Box::new(CompletedView {
+            sale: mirror.sale,
+            number: mirror.number.clone(),
+            total_minor: mirror.total_minor,
+            cash_minor,
+            change_minor: mirror.change_minor,
+            job: paper.as_ref().map(|job| job.job),
+            next: Box::new(self.cart_view(&self.cart, None, &terms)?),
+        }));
+        let fact = Fact::Reversed(Reversed {
+            of: original.sale,
+            of_number: original.number.clone(),
+            reason,
+            mirror,
+        });
+        let jobs: Vec<_> = kick.into_iter().chain(paper).collect();
+        let reply = self.record_fact(event, &fact, jobs, reply, call)?;
+        self.sync_requested = true;
+        Ok(reply)
+    }
+
+    /// Writes a fact, its print jobs and the answer in one transaction.
+    pub(crate) fn record_fact(
+        &mut self,
+        event: EventId,
+        fact: &Fact,
+        jobs: Vec<ledger::NewPrintJob>,
+        reply: Reply,
+        call: &mut Call,
+    ) -> Outcome {
+        let answer = Answer::Ok(reply);
+        let text = encode(&answer);
+        let (id, digest, now) = (call.id, call.digest, call.now);
+        let written = self.book_mut()?.write(|tx| {
+            tx.append(&now, event, fact)?;
+            for job in jobs {
+                tx.queue_print(&job)?;
+            }
+            tx.store_answer(id, digest, &text, now.wall_ms)
+        });
+        written.map_err(|error: LedgerError| storage_refusal(&error))?;
+        call.stored = true;
+        match answer {
+            Answer::Ok(reply) => Ok(reply),
+            Answer::Refused(refusal) => Err(refusal),
+        }
+    }
+
+    /// Writes a fact with its answer, then changes the drafts.
+    fn record(&mut self, fact: Fact, change: Change, reply: Reply, call: &mut Call) -> Outcome {
+        let event = EventId(call.uuid());
+        let reply = self.record_fact(event, &fact, Vec::new(), reply, call)?;
+        self.adopt_after_fact(change, call.now.wall_ms);
+        Ok(reply)
+    }
+
+    /// Signed in, configured, and therefore able to ring up.
+    fn require_selling(&self) -> Result<domain::config::StaffMember, Refusal> {
+        let member = self.signed_in()?;
+        if !self
+            .book()?
+            .ready_to_sell()
+            .map_err(|error| storage_refusal(&error))?
+        {
+            return Err(RefusalCode::NotReady.into());
+        }
+        Ok(member)
+    }
+
+    pub(crate) fn terms(&self, call: &Call) -> Result<Terms, Refusal> {
+        let store = self.store()?;
+        let date = match self.current_shift()? {
+            Some(shift) => shift.opened.business_date,
+            None => call.now.local_date(),
+        };
+        Ok(Terms { store, date })
+    }
+
+    fn trading_day_or(&self, wall: i64) -> Result<domain::time::BusinessDate, Refusal> {
+        let now = domain::time::Now {
+            wall_ms: wall,
+            boot: domain::time::Boot { id: 0, ms: 0 },
+            utc_offset_min: 0,
+        };
+        Ok(self.current_shift()?.map_or_else(
+            || self.localise(now).local_date(),
+            |shift| shift.opened.business_date,
+        ))
+    }
+
+    fn localise(&self, now: domain::time::Now) -> domain::time::Now {
+        let utc_offset_min = self.store().map_or(0, |store| store.utc_offset_min);
+        domain::time::Now {
+            utc_offset_min,
+            ..now
+        }
+    }
+
+    pub(crate) fn current_shift(&self) -> Result<Option<OpenShift>, Refusal> {
+        self.book()?
+            .open_shift(DRAWER)
+            .map_err(|error| storage_refusal(&error))
+    }
+
+    fn shift_id(&self) -> Result<Option<domain::ids::ShiftId>, Refusal> {
+        Ok(self.current_shift()?.map(|shift| shift.opened.shift))
+    }
+
+    pub(crate) fn open_shift_or_refuse(&self) -> Result<OpenShift, Refusal> {
+        self.current_shift()?
+            .ok_or_else(|| RefusalCode::ShiftRequired.into())
+    }
+
+    fn sale_header(
+        &self,
+        shift: &OpenShift,
+        terms: &Terms,
+        cashier: domain::ids::UserId,
+    ) -> Result<SaleHeader, Refusal> {
+        let book = self.book()?;
+        let identity = book.identity();
+        let year = shift.opened.business_date.fiscal_year();
+        let number_seq = book
+            .next_number(year)
+            .map_err(|error| storage_refusal(&error))?;
+        Ok(SaleHeader {
+            number: receipt_number(
+                &identity.store,
+                &identity.till,
+                identity.stream,
+                year,
+                number_seq,
+            ),
+            number_seq,
+            business_date: shift.opened.business_date,
+            shift: shift.opened.shift,
+            cashier,
+            location: terms.store.location.clone(),
+            price_list: terms.store.price_list.clone(),
+            price_version: book
+                .price_version()
+                .map_err(|error| storage_refusal(&error))?,
+        })
+    }
+
+    pub(crate) fn priced(&self, cart: &Cart, terms: &Terms) -> Result<PricedCart, Refusal> {
+        cart::price(cart, &terms.pricing()).map_err(cart_refusal)
+    }
+
+    fn trial(
+        &self,
+        change: impl FnOnce(&mut Cart) -> Result<(), CartError>,
+    ) -> Result<Cart, Refusal> {
+        let mut cart = self.cart.clone();
+        change(&mut cart).map_err(cart_refusal)?;
+        Ok(cart)
+    }
+
+    fn trial_priced(
+        &self,
+        terms: &Terms,
+        change: impl FnOnce(&mut Cart) -> Result<(), CartError>,
+    ) -> Result<(Cart, PricedCart), Refusal> {
+        let cart = self.trial(change)?;
+        let priced = self.priced(&cart, terms)?;
+        Ok((cart, priced))
+    }
+
+    fn change_line(
+        &mut self,
+        line: u32,
+        call: &mut Call,
+        change: impl FnOnce(&mut Cart) -> Result<(), CartError>,
+    ) -> Outcome {
+        self.require_selling()?;
+        let terms = self.terms(call)?;
+        let cart = self.trial(change)?;
+        self.keep_cart(cart, Some(line), &terms, call)
+    }
+
+    fn keep_cart(
+        &mut self,
+        cart: Cart,
+        touched: Option<u32>,
+        terms: &Terms,
+        call: &mut Call,
+    ) -> Outcome {
+        let view = self.cart_view(&cart, touched, terms)?;
+        let change = Change {
+            cart: Some(cart),
+            ..Change::default()
+        };
+        call.draft(self, change, Reply::Cart(Box::new(view)))
+    }
+}
+
+fn to_discount(input: DiscountInput) -> Discount {
+    match input {
+        DiscountInput::None => Discount::None,
+        DiscountInput::Percent { bp } => Discount::Percent { bp },
+        DiscountInput::Amount { minor } => Discount::Amount { minor },
+    }
+}
+
+/// Whether a discount is more than `limit_bp` hundredths of a percent of what it is taken off.
+fn above_limit(discount_minor: i64, base_minor: i64, limit_bp: u32) -> bool {
+    i128::from(discount_minor) * 10_000 > i128::from(base_minor) * i128::from(limit_bp)
+}
+
+fn note_override(cart: &mut Cart, noted: Override) {
+    cart.overrides
+        .retain(|old| (old.kind, old.line) != (noted.kind, noted.line));
+    cart.overrides.push(noted);
+}
+
+fn read_tender(
+    input: &TenderInput,
+    exact_minor: i64,
+    before: &[Tender],
+    terms: &Terms,
+) -> Result<Tender, Refusal> {
+    let due = sale::due(exact_minor, before, terms.store.cash_rounding).map_err(sale_refusal)?;
+    let reference = input
+        .reference
+        .as_deref()
+        .map(|text| cleaned(text, "reference"))
+        .transpose()?;
+    let reference = reference.filter(|text| !text.is_empty());
+    let (amount_minor, reference) = match input.kind {
+        TenderKind::Cash => (input.amount_minor.unwrap_or(due.due_cash_minor), reference),
+        TenderKind::Card | TenderKind::Other => {
+            let reference = reference.ok_or(RefusalCode::ReferenceRequired)?;
+            (input.amount_minor.unwrap_or(due.due_minor), Some(reference))
+        }
+    };
+    let nothing_due = amount_minor == 0 && due.due_minor == 0 && input.kind == TenderKind::Cash;
+    if amount_minor < 0 || (amount_minor == 0 && !nothing_due) {
+        return Err(RefusalCode::TenderInvalid.into());
+    }
+    if amount_minor > domain::money::MINOR_MAX {
+        return Err(RefusalCode::AmountOverflow.into());
+    }
+    Ok(Tender {
+        kind: input.kind,
+        amount_minor,
+        reference,
+    })
+}
+
+/// A text that may be printed and exported, or the refusal that names its field.
+pub(crate) fn cleaned(input: &str, field: &str) -> Result<String, Refusal> {
+    if input.trim().is_empty() {
+        return Ok(String::new());
+    }
+    text::clean(input, TEXT_CHARS_MAX)
+        .ok_or_else(|| Refusal::new(RefusalCode::TextInvalid).with("field", field))
+}
+
+/// A scanned code as it may be shown: without control characters, and not longer than a screen line.
+fn shown(code: &str) -> String {
+    code.chars().filter(|c| !c.is_control()).take(32).collect()
+}
+
+pub(crate) fn cart_refusal(error: CartError) -> Refusal {
+    match error {
+        CartError::UnknownLine => RefusalCode::UnknownLine.into(),
+        CartError::QuantityInvalid => RefusalCode::QuantityInvalid.into(),
+        CartError::PriceInvalid => RefusalCode::PriceInvalid.into(),
+        CartError::DiscountInvalid => RefusalCode::DiscountInvalid.into(),
+        CartError::AmountOverflow => RefusalCode::AmountOverflow.into(),
+        CartError::TooManyLines => {
+            Refusal::new(RefusalCode::TooManyLines).with("max", cart::LINES_MAX)
+        }
+    }
+}
+
+fn sale_refusal(error: CompleteSaleError) -> Refusal {
+    match error {
+        CompleteSaleError::Empty => RefusalCode::EmptyCart.into(),
+        CompleteSaleError::TenderInvalid => RefusalCode::TenderInvalid.into(),
+        CompleteSaleError::TenderAboveDue { due_minor } => {
+            Refusal::new(RefusalCode::TenderAboveDue).with("due_minor", due_minor)
+        }
+        CompleteSaleError::Underpaid {
+            due_minor,
+            tendered_minor,
+        } => Refusal::new(RefusalCode::Underpaid)
+            .with("due_minor", due_minor)
+            .with("tendered_minor", tendered_minor),
+        CompleteSaleError::Overflow => RefusalCode::AmountOverflow.into(),
+        CompleteSaleError::Cart(error) => cart_refusal(error),
+    }
+}

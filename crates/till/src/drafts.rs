@@ -1,0 +1,230 @@
+//! The second file of a till: carts, sign-in and settings. It survives a kill; a power cut may cost the
+//! last scans, never a sale, because a sale is in the ledger before anybody hears of it.
+
+use std::path::Path;
+
+use domain::cart::Cart;
+use domain::ids::{Digest, RequestId, SaleId, UserId};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::door::Settings;
+use crate::enrol::EnrolState;
+
+/// Answers are kept this many milliseconds: longer than any transport retries.
+const ANSWER_AGE_MS_MAX: i64 = 7 * 24 * 3_600_000;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS cart (sale BLOB PRIMARY KEY, parked_wall INTEGER, body TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS answer (
+        id BLOB PRIMARY KEY, digest BLOB NOT NULL, answer TEXT NOT NULL, wall INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS answer_wall ON answer (wall); -- pruning walks by age
+";
+
+/// The file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DraftsError {
+    /// SQLite failed.
+    #[error("drafts file failed")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A stored draft cannot be read.
+    #[error("a draft cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+/// What one command changes in the drafts; applied in one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    /// The cart in hand from now on.
+    pub cart: Option<Cart>,
+    /// A cart to park, and when.
+    pub park: Option<(Cart, i64)>,
+    /// A cart that is no longer a draft.
+    pub drop: Option<SaleId>,
+    /// Who is signed in from now on.
+    pub user: Option<Option<UserId>>,
+    /// Settings.
+    pub settings: Option<Settings>,
+    /// Enrolment.
+    pub enrol: Option<EnrolState>,
+}
+
+/// A cart that waits.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    /// The cart.
+    pub cart: Cart,
+    /// When it was parked.
+    pub wall: i64,
+}
+
+/// The drafts file.
+#[derive(Debug)]
+pub(crate) struct Drafts {
+    db: Connection,
+}
+
+/// Everything that is read at start.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Cart in hand.
+    pub cart: Option<Cart>,
+    /// Signed in.
+    pub user: Option<UserId>,
+    /// Settings.
+    pub settings: Option<Settings>,
+    /// Enrolment.
+    pub enrol: Option<EnrolState>,
+}
+
+impl Drafts {
+    /// Opens or makes the file.
+    pub fn open(path: &Path) -> Result<Drafts, DraftsError> {
+        Drafts::set_up(Connection::open(path)?)
+    }
+
+    /// Drafts that end with the program.
+    pub fn in_memory() -> Result<Drafts, DraftsError> {
+        Drafts::set_up(Connection::open_in_memory()?)
+    }
+
+    fn set_up(db: Connection) -> Result<Drafts, DraftsError> {
+        db.busy_timeout(std::time::Duration::from_secs(5))?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+        db.execute_batch(SCHEMA)?;
+        Ok(Drafts { db })
+    }
+
+    /// Reads the state left by the last run.
+    pub fn load(&self) -> Result<Loaded, DraftsError> {
+        let cart: Option<String> = self
+            .db
+            .query_row(
+                "SELECT body FROM cart WHERE parked_wall IS NULL",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(Loaded {
+            cart: cart.map(|text| serde_json::from_str(&text)).transpose()?,
+            user: self.meta("user")?,
+            settings: self.meta("settings")?,
+            enrol: self.meta("enrol")?,
+        })
+    }
+
+    fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>, DraftsError> {
+        let text: Option<String> = self
+            .db
+            .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+            .query_row([key], |row| row.get(0))
+            .optional()?;
+        Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+    }
+
+    /// Applies `change`, and keeps the answer to the command that made it.
+    pub fn commit(
+        &mut self,
+        change: &Change,
+        answer: Option<(RequestId, Digest, &str)>,
+        wall: i64,
+    ) -> Result<(), DraftsError> {
+        let tx = self.db.transaction()?;
+        let set = |key: &str, text: String| -> Result<(), DraftsError> {
+            tx.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
+                .execute([key, &text])?;
+            Ok(())
+        };
+        let drop = |sale: SaleId| -> Result<(), DraftsError> {
+            tx.prepare_cached("DELETE FROM cart WHERE sale = ?1")?
+                .execute([sale.0.as_bytes()])?;
+            Ok(())
+        };
+        if let Some(sale) = change.drop {
+            drop(sale)?;
+        }
+        if let Some((cart, wall)) = &change.park {
+            tx.prepare_cached(
+                "INSERT OR REPLACE INTO cart (sale, parked_wall, body) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![
+                cart.sale.0.as_bytes(),
+                wall,
+                serde_json::to_string(cart)?
+            ])?;
+        }
+        if let Some(cart) = &change.cart {
+            tx.prepare_cached("DELETE FROM cart WHERE parked_wall IS NULL")?
+                .execute([])?;
+            drop(cart.sale)?;
+            tx.prepare_cached("INSERT INTO cart (sale, parked_wall, body) VALUES (?1, NULL, ?2)")?
+                .execute(params![
+                    cart.sale.0.as_bytes(),
+                    serde_json::to_string(cart)?
+                ])?;
+        }
+        if let Some(user) = &change.user {
+            set("user", serde_json::to_string(user)?)?;
+        }
+        if let Some(settings) = &change.settings {
+            set("settings", serde_json::to_string(settings)?)?;
+        }
+        if let Some(enrol) = &change.enrol {
+            set("enrol", serde_json::to_string(enrol)?)?;
+        }
+        if let Some((id, digest, answer)) = answer {
+            tx.prepare_cached(
+                "INSERT OR IGNORE INTO answer (id, digest, answer, wall) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![id.0.as_bytes(), digest.0, answer, wall])?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Forgets answers that no caller will ask for again.
+    pub fn prune(&self, wall: i64) -> Result<(), DraftsError> {
+        self.db.execute(
+            "DELETE FROM answer WHERE wall < ?1",
+            [wall.saturating_sub(ANSWER_AGE_MS_MAX)],
+        )?;
+        Ok(())
+    }
+
+    /// The answer kept for a request.
+    pub fn answer(&self, id: RequestId) -> Result<Option<(Digest, String)>, DraftsError> {
+        Ok(self
+            .db
+            .prepare_cached("SELECT digest, answer FROM answer WHERE id = ?1")?
+            .query_row([id.0.as_bytes()], |row| {
+                Ok((Digest(row.get(0)?), row.get(1)?))
+            })
+            .optional()?)
+    }
+
+    /// Parked carts, newest first.
+    pub fn parked(&self) -> Result<Vec<Parked>, DraftsError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT body, parked_wall FROM cart WHERE parked_wall IS NOT NULL ORDER BY parked_wall DESC, sale",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+        let mut parked = Vec::new();
+        for row in rows {
+            let (text, wall) = row?;
+            parked.push(Parked {
+                cart: serde_json::from_str(&text)?,
+                wall,
+            });
+        }
+        Ok(parked)
+    }
+
+    /// Number of parked carts.
+    pub fn parked_count(&self) -> Result<u32, DraftsError> {
+        Ok(self
+            .db
+            .prepare_cached("SELECT count(*) FROM cart WHERE parked_wall IS NOT NULL")?
+            .query_row([], |row| row.get(0))?)
+    }
+}

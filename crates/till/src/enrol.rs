@@ -1,0 +1,308 @@
+//! How a device becomes a till: it asks with a one-time code and its own key, the runtime carries the
+//! question to the server, and the answer opens the device's stream.
+
+use domain::config::KeyAlgorithm;
+use domain::event::{StreamOpened, StreamReason};
+use domain::ids::{DeviceId, EventId, JobId, LocationId, StoreId, TenantId, TillId};
+use ledger::{Ledger, NewStream};
+use serde::{Deserialize, Serialize};
+
+use crate::door::{Command, Enrolment, JobResult, RefusalCode, Reply};
+use crate::drafts::Change;
+use crate::till::{Call, Outcome, Till};
+
+/// Where enrolment stands, kept over restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EnrolState {
+    job: JobId,
+    server: String,
+    code: String,
+    view: Enrolment,
+}
+
+/// Work that the runtime does for the till; its result comes back as [`Command::JobFinished`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingJob {
+    /// Job.
+    pub job: JobId,
+    /// What to do.
+    pub work: PendingWork,
+}
+
+/// Kinds of outside work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PendingWork {
+    /// Ask the server to enrol this device; ask again while the owner has not confirmed.
+    Enrol {
+        /// Address of the server, without a trailing slash.
+        server: String,
+        /// One-time code.
+        code: String,
+        /// Algorithm of the device key.
+        key_algorithm: KeyAlgorithm,
+        /// Public key, hexadecimal.
+        public_key: String,
+    },
+}
+
+/// How the till reaches its server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerLink {
+    /// Address, without a trailing slash.
+    pub server: String,
+    /// Tenant.
+    pub tenant: TenantId,
+    /// Device.
+    pub device: DeviceId,
+    /// Bearer token.
+    pub token: String,
+    /// Authority that enrolled the device.
+    pub authority: String,
+    /// Its epoch at that time.
+    pub epoch: u64,
+    /// The server's public key, hexadecimal.
+    pub server_key: String,
+}
+
+/// Key of the link in the ledger's local store.
+const LINK: &str = "link";
+
+/// The parts of the server's answer that the till itself needs.
+#[derive(Debug, Deserialize)]
+struct EnrolledBody {
+    tenant: TenantId,
+    store: StoreId,
+    till: TillId,
+    device: DeviceId,
+    location: LocationId,
+    token: String,
+    authority: String,
+    epoch: u64,
+    server_key: String,
+    feeds: Vec<ledger::FeedName>,
+}
+
+impl EnrolState {
+    pub(crate) fn view(&self) -> Enrolment {
+        self.view.clone()
+    }
+}
+
+impl Till {
+    pub(crate) fn enrol(&mut self, server: &str, code: &str, call: &mut Call) -> Outcome {
+        if self.ledger.is_some() {
+            return Err(RefusalCode::AlreadyEnrolled.into());
+        }
+        let server = server.trim().trim_end_matches('/').to_owned();
+        if !is_server_address(&server) {
+            return Err(RefusalCode::BadServerAddress.into());
+        }
+        let code = code.trim().to_owned();
+        if code.is_empty()
+            || code.len() > 64
+            || code.chars().any(|c| c.is_control() || c.is_whitespace())
+        {
+            return Err(RefusalCode::EnrolCodeInvalid.into());
+        }
+        let job = JobId(call.uuid());
+        let state = EnrolState {
+            job,
+            server,
+            code,
+            view: Enrolment::Asking,
+        };
+        let change = Change {
+            enrol: Some(state),
+            ..Change::default()
+        };
+        call.draft(self, change, Reply::Pending { job })
+    }
+
+    pub(crate) fn job_finished(
+        &mut self,
+        job: JobId,
+        result: &JobResult,
+        call: &mut Call,
+    ) -> Outcome {
+        let Some(state) = self.enrol.clone().filter(|state| state.job == job) else {
+            return Ok(Reply::Done {});
+        };
+        let view = match result {
+            JobResult::EnrolPending { fingerprint } => Enrolment::Pending {
+                fingerprint: fingerprint.clone(),
+            },
+            JobResult::Failed { code } => Enrolment::Failed { code: code.clone() },
+            JobResult::Enrolled { enrolled } => {
+                self.become_till(&state, enrolled, call)?;
+                Enrolment::Enrolled
+            }
+        };
+        let change = Change {
+            enrol: Some(EnrolState { view, ..state }),
+            ..Change::default()
+        };
+        call.draft(self, change, Reply::Done {})
+    }
+
+    fn become_till(
+        &mut self,
+        state: &EnrolState,
+        enrolled: &str,
+        call: &mut Call,
+    ) -> Result<(), crate::door::Refusal> {
+        if self.ledger.is_some() {
+            return Ok(());
+        }
+        let body: EnrolledBody =
+            serde_json::from_str(enrolled).map_err(|_| RefusalCode::ServerNonsense)?;
+        let opened = StreamOpened {
+            reason: StreamReason::Enrolled,
+            tenant: body.tenant.clone(),
+            store: Some(body.store),
+            till: Some(body.till),
+            device: body.device,
+            key_algorithm: KeyAlgorithm::Ed25519,
+            public_key: self.public_key(),
+            previous: None,
+            z_number: 0,
+            perpetual_minor: 0,
+        };
+        let stream = call.entropy.next_stream_id();
+        let event = EventId(call.uuid());
+        let new = NewStream {
+            stream,
+            location: body.location,
+            opened,
+        };
+        let mut ledger = self.create_ledger(new, &call.now, event)?;
+        let link = ServerLink {
+            server: state.server.clone(),
+            tenant: body.tenant,
+            device: body.device,
+            token: body.token,
+            authority: body.authority,
+            epoch: body.epoch,
+            server_key: body.server_key,
+        };
+        let text = serde_json::to_string(&link).expect("a link holds only strings and integers");
+        let stored = ledger.write(|tx| {
+            tx.set_local(LINK, &text)?;
+            tx.follow(&body.feeds)
+        });
+        stored.map_err(|error: ledger::LedgerError| crate::till::storage_refusal(&error))?;
+        self.ledger = Some(ledger);
+        self.sync_requested = true;
+        Ok(())
+    }
+
+    /// How to reach the server, once enrolled.
+    pub fn link(&self) -> Option<ServerLink> {
+        let text = self.ledger.as_ref()?.local(LINK).ok()??;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Work that waits for the runtime.
+    pub fn pending(&self) -> Option<PendingJob> {
+        let state = self.enrol.as_ref().filter(|_| self.ledger.is_none())?;
+        match state.view {
+            Enrolment::Asking | Enrolment::Pending { .. } => Some(PendingJob {
+                job: state.job,
+                work: PendingWork::Enrol {
+                    server: state.server.clone(),
+                    code: state.code.clone(),
+                    key_algorithm: KeyAlgorithm::Ed25519,
+                    public_key: self.public_key(),
+                },
+            }),
+            Enrolment::None | Enrolment::Failed { .. } | Enrolment::Enrolled => None,
+        }
+    }
+
+    pub(crate) fn enrolment_view(&self) -> Enrolment {
+        if self.ledger.is_some() {
+            return Enrolment::Enrolled;
+        }
+        self.enrol
+            .as_ref()
+            .map_or(Enrolment::None, EnrolState::view)
+    }
+
+    fn create_ledger(
+        &self,
+        new: NewStream,
+        now: &domain::time::Now,
+        event: EventId,
+    ) -> Result<Ledger, crate::door::Refusal> {
+        let created = match &self.dir {
+            Some(dir) => Ledger::create(
+                &dir.join(crate::till::LEDGER_FILE),
+                new,
+                now,
+                event,
+                &self.ledger_options(),
+            ),
+            None => Ledger::create_in_memory(new, now, event),
+        };
+        created.map_err(|error| {
+            tracing::error!(error = %error, "the ledger could not be created");
+            RefusalCode::StorageFailed.into()
+        })
+    }
+}
+
+/// Accepts `https://host[:port]`, and `http://` for this machine alone: sales must not cross a network in the clear.
+fn is_server_address(address: &str) -> bool {
+    let (secure, rest) = match (
+        address.strip_prefix("https://"),
+        address.strip_prefix("http://"),
+    ) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => return false,
+    };
+    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, tail)) => (host, tail.strip_prefix(':')),
+        None => rest
+            .split_once(':')
+            .map_or((rest, None), |(host, port)| (host, Some(port))),
+    };
+    let host_ok = !host.is_empty()
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':'));
+    let port_ok = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    host_ok && port_ok && (secure || matches!(host, "127.0.0.1" | "localhost" | "::1"))
+}
+
+/// Whether a command may only come from the program itself.
+pub(crate) fn is_internal(command: &Command) -> bool {
+    matches!(command, Command::JobFinished { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_server_address;
+
+    #[test]
+    fn sales_cross_no_network_in_the_clear() {
+        for (address, accepted) in [
+            ("https://hq.example", true),
+            ("https://hq.example:8443", true),
+            ("http://127.0.0.1:4000", true),
+            ("http://[::1]:4000", true),
+            ("http://localhost", true),
+            ("http://hq.example", false),
+            ("http://192.168.1.5:80", false),
+            ("https://", false),
+            ("https://user@hq.example", false),
+            ("https://hq.example/path", false),
+            ("https://hq.example:0", false),
+            ("https://hq.example:99999", false),
+            ("ftp://hq.example", false),
+            ("hq.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_server_address(address), accepted, "{address}");
+        }
+    }
+}

@@ -1,0 +1,663 @@
+//! The till itself: its files, its dispatch, and the rule that one request has one answer.
+
+use std::fs::{self, File, OpenOptions as FileOptions};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use domain::cart::Cart;
+use domain::config::StoreConfig;
+use domain::entropy::Entropy;
+use domain::ids::{Digest, RequestId, SaleId, UserId};
+use domain::time::Now;
+use ed25519_dalek::SigningKey;
+use ledger::{Ledger, LedgerError, OpenOptions};
+use receipt::{Profiles, Renderer};
+use sha2::{Digest as _, Sha256};
+
+use crate::door::{Answer, Command, Refusal, RefusalCode, Reply, Request, Settings, SyncState};
+use crate::drafts::{Change, Drafts, DraftsError};
+use crate::enrol::{EnrolState, is_internal};
+
+/// Name of the ledger in the data folder.
+pub(crate) const LEDGER_FILE: &str = "ledger.db";
+const DRAFTS_FILE: &str = "drafts.db";
+const KEY_FILE: &str = "device.key";
+const LOCK_FILE: &str = "till.lock";
+/// Drawer of a till that has one.
+pub(crate) const DRAWER: u32 = 1;
+
+/// What a command needs from outside: the time and randomness. The same context gives the same answer.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Clocks.
+    pub now: Now,
+    /// Randomness.
+    pub entropy: Entropy,
+}
+
+/// Why a till could not be opened. Nothing has been changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenTillError {
+    /// The data folder cannot be made, read or written.
+    #[error("data folder {path} cannot be used")]
+    DataDir {
+        /// Folder.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process has the data folder open.
+    #[error("data folder {path} is in use by another process")]
+    InUse {
+        /// Folder.
+        path: PathBuf,
+    },
+    /// The device key is damaged.
+    #[error("device key {path} is damaged")]
+    BadKey {
+        /// File.
+        path: PathBuf,
+    },
+    /// The ledger cannot be opened.
+    #[error("ledger cannot be opened")]
+    Ledger(#[from] ledger::OpenError),
+    /// The ledger opens but cannot be read.
+    #[error("ledger cannot be read")]
+    Unreadable(#[source] LedgerError),
+    /// The drafts cannot be opened.
+    #[error("drafts cannot be opened")]
+    Drafts(#[from] DraftsError),
+}
+
+/// The text is not a request.
+#[derive(Debug, thiserror::Error)]
+#[error("not a request: {0}")]
+pub struct Unparsable(pub String);
+
+/// What the sync driver saw last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncReport {
+    /// One word.
+    pub state: SyncState,
+    /// Wall clock of the server's last answer.
+    pub last_contact_wall: Option<i64>,
+    /// Code of the problem.
+    pub problem: Option<String>,
+}
+
+/// A till: one ledger, one set of drafts, one key.
+#[derive(Debug)]
+pub struct Till {
+    pub(crate) app: String,
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) ledger: Option<Ledger>,
+    pub(crate) drafts: Drafts,
+    pub(crate) key: SigningKey,
+    pub(crate) cart: Cart,
+    pub(crate) user: Option<UserId>,
+    pub(crate) settings: Settings,
+    pub(crate) enrol: Option<EnrolState>,
+    pub(crate) sync: SyncReport,
+    pub(crate) sync_requested: bool,
+    pub(crate) printer_problem: Option<String>,
+    pub(crate) profiles: Profiles,
+    pub(crate) renderer: Option<Renderer>,
+    // Held for the life of the till: two programs on one folder would fork the stream.
+    _lock: Option<File>,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One command under way.
+pub(crate) struct Call {
+    pub id: RequestId,
+    pub digest: Digest,
+    pub now: Now,
+    pub entropy: Entropy,
+    /// The answer is already stored beside the facts it reports.
+    pub stored: bool,
+}
+
+/// What a use case ends with.
+pub(crate) type Outcome = Result<Reply, Refusal>;
+
+impl Call {
+    pub fn uuid(&mut self) -> uuid::Uuid {
+        self.entropy.next_uuid(self.now.wall_ms)
+    }
+
+    /// Applies a change of drafts and keeps the answer in the same transaction.
+    pub fn draft(&mut self, till: &mut Till, change: Change, reply: Reply) -> Outcome {
+        let answer = Answer::Ok(reply);
+        let text = encode(&answer);
+        let kept = Some((self.id, self.digest, text.as_str()));
+        till.drafts
+            .commit(&change, kept, self.now.wall_ms)
+            .map_err(|error| drafts_refusal(&error))?;
+        self.stored = true;
+        till.adopt(change);
+        match answer {
+            Answer::Ok(reply) => Ok(reply),
+            Answer::Refused(refusal) => Err(refusal),
+        }
+    }
+}
+
+impl Till {
+    /// Opens the till in `data_dir`, making folder, key and drafts where they are missing.
+    ///
+    /// # Errors
+    /// [`OpenTillError`]; nothing is overwritten.
+    pub fn open(data_dir: &Path, app: &str, mut context: Context) -> Result<Till, OpenTillError> {
+        let failed = |source| OpenTillError::DataDir {
+            path: data_dir.to_owned(),
+            source,
+        };
+        fs::create_dir_all(data_dir).map_err(failed)?;
+        let lock = File::create(data_dir.join(LOCK_FILE)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(OpenTillError::InUse {
+                    path: data_dir.to_owned(),
+                });
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let key = device_key(&data_dir.join(KEY_FILE), &mut context.entropy)?;
+        let drafts = Drafts::open(&data_dir.join(DRAFTS_FILE))?;
+        let path = data_dir.join(LEDGER_FILE);
+        let ledger = if path.exists() {
+            Some(Ledger::open(&path, &OpenOptions::default())?)
+        } else {
+            None
+        };
+        Till::assemble(
+            app,
+            Some(data_dir.to_owned()),
+            ledger,
+            drafts,
+            key,
+            Some(lock),
+            context,
+        )
+    }
+
+    /// A till that lives in memory: for tests, simulations and benchmarks.
+    ///
+    /// # Errors
+    /// Only when SQLite cannot allocate.
+    pub fn in_memory(app: &str, mut context: Context) -> Result<Till, OpenTillError> {
+        let key = SigningKey::from_bytes(&context.entropy.next_bytes());
+        Till::assemble(app, None, None, Drafts::in_memory()?, key, None, context)
+    }
+
+    fn assemble(
+        app: &str,
+        dir: Option<PathBuf>,
+        ledger: Option<Ledger>,
+        drafts: Drafts,
+        key: SigningKey,
+        lock: Option<File>,
+        mut context: Context,
+    ) -> Result<Till, OpenTillError> {
+        let loaded = drafts.load()?;
+        drafts.prune(context.now.wall_ms)?;
+        let wall = context.now.wall_ms;
+        let fresh = Cart::new(SaleId(context.entropy.next_uuid(wall)));
+        let mut till = Till {
+            app: app.to_owned(),
+            dir,
+            ledger,
+            drafts,
+            key,
+            cart: loaded.cart.unwrap_or_else(|| fresh.clone()),
+            user: loaded.user,
+            settings: loaded.settings.unwrap_or_else(default_settings),
+            enrol: loaded.enrol,
+            sync: SyncReport {
+                state: SyncState::Starting,
+                last_contact_wall: None,
+                problem: None,
+            },
+            sync_requested: false,
+            printer_problem: None,
+            profiles: Profiles::built_in(),
+            renderer: None,
+            _lock: lock,
+        };
+        till.drop_completed_drafts(fresh, wall)?;
+        Ok(till)
+    }
+
+    /// A draft whose id is already a sale was completed just before the power went.
+    fn drop_completed_drafts(&mut self, fresh: Cart, wall: i64) -> Result<(), OpenTillError> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let is_sale = |sale: SaleId| ledger.sale(sale).map(|found| found.is_some());
+        let unreadable = OpenTillError::Unreadable;
+        let mut changes = Vec::new();
+        for parked in self.drafts.parked()? {
+            if is_sale(parked.cart.sale).map_err(unreadable)? {
+                changes.push(Change {
+                    drop: Some(parked.cart.sale),
+                    ..Change::default()
+                });
+            }
+        }
+        if is_sale(self.cart.sale).map_err(unreadable)? {
+            changes.push(Change {
+                drop: Some(self.cart.sale),
+                cart: Some(fresh),
+                ..Change::default()
+            });
+        }
+        for change in changes {
+            self.drafts.commit(&change, None, wall)?;
+            self.adopt(change);
+        }
+        Ok(())
+    }
+
+    /// Answers a request. The same id with the same command gets the same answer, whatever happened since.
+    pub fn handle(&mut self, request: &Request, context: Context) -> Answer {
+        if is_internal(&request.command) {
+            return Answer::Refused(RefusalCode::InternalCommand.into());
+        }
+        self.answer(request.id, &request.command, context)
+    }
+
+    /// Answers a command that the program itself sends.
+    pub fn handle_internal(&mut self, command: Command, mut context: Context) -> Answer {
+        let id = RequestId(context.entropy.next_uuid(context.now.wall_ms));
+        self.answer(id, &command, context)
+    }
+
+    /// Answers the text of a request with the text of an answer.
+    ///
+    /// # Errors
+    /// [`Unparsable`] when the text is not JSON of `{id, command}`; a command that cannot be read is a refusal.
+    pub fn handle_json(&mut self, body: &str, context: Context) -> Result<String, Unparsable> {
+        let envelope: Envelope<'_> =
+            serde_json::from_str(body).map_err(|error| Unparsable(error.to_string()))?;
+        let answer = match read_command(envelope.command.get()) {
+            Ok(command) => self.handle(
+                &Request {
+                    id: envelope.id,
+                    command,
+                },
+                context,
+            ),
+            Err(refusal) => Answer::Refused(refusal),
+        };
+        Ok(encode(&answer))
+    }
+
+    fn answer(&mut self, id: RequestId, command: &Command, context: Context) -> Answer {
+        let digest = self.command_digest(command);
+        match self.stored_answer(id) {
+            Ok(Some((stored, answer))) if stored == digest => return answer,
+            Ok(Some(_)) => return Answer::Refused(RefusalCode::RequestIdReused.into()),
+            Ok(None) => {}
+            Err(refusal) if matches!(command, Command::Status {}) => {
+                tracing::error!(code = ?refusal.code, "stored answers cannot be read");
+            }
+            Err(refusal) => return Answer::Refused(refusal),
+        }
+        let mut call = Call {
+            id,
+            digest,
+            now: self.localised(context.now),
+            entropy: context.entropy,
+            stored: false,
+        };
+        match self.dispatch(command, &mut call) {
+            Ok(reply) => Answer::Ok(reply),
+            Err(refusal) => {
+                let answer = Answer::Refused(refusal);
+                self.keep_refusal(command, &answer, &call);
+                answer
+            }
+        }
+    }
+
+    /// A refusal of a changing command is an answer like any other: a late repetition must not succeed.
+    fn keep_refusal(&mut self, command: &Command, answer: &Answer, call: &Call) {
+        let Answer::Refused(refusal) = answer else {
+            return;
+        };
+        let passing = matches!(
+            refusal.code,
+            RefusalCode::StorageFailed | RefusalCode::Internal
+        );
+        if call.stored || passing || is_read(command) {
+            return;
+        }
+        let text = encode(answer);
+        let kept = self.drafts.commit(
+            &Change::default(),
+            Some((call.id, call.digest, &text)),
+            call.now.wall_ms,
+        );
+        if let Err(error) = kept {
+            tracing::error!(error = %error, "a refusal could not be kept");
+        }
+    }
+
+    fn dispatch(&mut self, command: &Command, call: &mut Call) -> Outcome {
+        match command {
+            Command::Status {} => Ok(Reply::Status(Box::new(self.status(call)))),
+            Command::Enrol { server, code } => self.enrol(server, code, call),
+            Command::GetSettings {} => Ok(Reply::Settings(self.settings.clone())),
+            Command::SetSettings { settings } => self.set_settings(settings, call),
+            Command::TestPrint {} => self.test_print(call),
+            Command::ListUsers {} => self.list_users(),
+            Command::SignIn { user, pin } => self.sign_in(*user, pin, call),
+            Command::SignOut {} => self.sign_out(call),
+            Command::Unblock { user, approval } => self.unblock(*user, approval, call),
+            Command::ResetPin {
+                user,
+                new_pin,
+                approval,
+            } => self.reset_pin(*user, new_pin, approval, call),
+            Command::OpenShift { count, approval } => {
+                self.open_shift(count, approval.as_ref(), call)
+            }
+            Command::XReport { print } => self.x_report(*print, call),
+            Command::CloseShift { count, approval } => {
+                self.close_shift(count, approval.as_ref(), call)
+            }
+            Command::OpenDrawer {} => self.open_drawer(call),
+            Command::GetCart {} => self.get_cart(call),
+            Command::ScanCode { code } => self.scan_code(code, call),
+            Command::Search {
+                query,
+                offset,
+                limit,
+            } => self.search(query, *offset, *limit, call),
+            Command::AddLine { variant, quantity } => self.add_line(*variant, *quantity, call),
+            Command::SetQuantity { line, quantity } => self.set_quantity(*line, *quantity, call),
+            Command::SetPrice {
+                line,
+                unit_minor,
+                approval,
+            } => self.set_price(*line, *unit_minor, approval.as_ref(), call),
+            Command::DiscountLine {
+                line,
+                discount,
+                approval,
+            } => self.discount_line(*line, *discount, approval.as_ref(), call),
+            Command::DiscountCart { discount, approval } => {
+                self.discount_cart(*discount, approval.as_ref(), call)
+            }
+            Command::RemoveLine { line } => self.remove_line(*line, call),
+            Command::RestoreLine { line } => self.restore_line(*line, call),
+            Command::ClearCart {} => self.clear_cart(call),
+            Command::Park { label } => self.park(label.as_deref(), call),
+            Command::ListParked {} => self.list_parked(),
+            Command::Recall { sale } => self.recall(*sale, call),
+            Command::AddTender { tender } => self.add_tender(tender, call),
+            Command::RemoveTender { index } => self.remove_tender(*index, call),
+            Command::Complete { sale, tenders } => self.complete(*sale, tenders, call),
+            Command::ReverseSale {
+                number,
+                reason,
+                approval,
+            } => self.reverse_sale(number, reason, approval.as_ref(), call),
+            Command::ListReceipts { query, limit } => self.list_receipts(query, *limit),
+            Command::GetReceipt { number } => self.get_receipt(number),
+            Command::ReprintLast {} => self.reprint_last(call),
+            Command::Reprint { number } => self.reprint(number, call),
+            Command::ListPrintJobs {} => self.list_print_jobs(),
+            Command::ResolvePrintJob { job, came_out } => {
+                self.resolve_print_job(*job, *came_out, call)
+            }
+            Command::StockOf { variant } => self.stock_of(*variant, call),
+            Command::SyncNow {} => {
+                self.sync_requested = true;
+                Ok(Reply::Done {})
+            }
+            Command::JobFinished { job, result } => self.job_finished(*job, result, call),
+        }
+    }
+
+    fn stored_answer(&self, id: RequestId) -> Result<Option<(Digest, Answer)>, Refusal> {
+        if let Some(ledger) = &self.ledger
+            && let Some(stored) = ledger.answer(id).map_err(|error| storage_refusal(&error))?
+        {
+            return Ok(Some((stored.digest, decode(&stored.answer)?)));
+        }
+        match self
+            .drafts
+            .answer(id)
+            .map_err(|error| drafts_refusal(&error))?
+        {
+            Some((digest, text)) => Ok(Some((digest, decode(&text)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Tells commands apart without keeping them: they may hold PINs, so the digest is keyed by the device.
+    fn command_digest(&self, command: &Command) -> Digest {
+        let text = serde_json::to_vec(command).expect("a command is plain data");
+        let mut hasher = Sha256::new();
+        hasher.update(b"hanout-answer-1\0");
+        hasher.update(self.key.to_bytes());
+        hasher.update(&text);
+        Digest(hasher.finalize().into())
+    }
+
+    /// Takes over what a committed change says.
+    pub(crate) fn adopt(&mut self, change: Change) {
+        if let Some(cart) = change.cart {
+            self.cart = cart;
+        }
+        if let Some(user) = change.user {
+            self.user = user;
+        }
+        if let Some(settings) = change.settings {
+            self.settings = settings;
+        }
+        if let Some(enrol) = change.enrol {
+            self.enrol = Some(enrol);
+        }
+    }
+
+    /// Applies a change of drafts after its facts are in the ledger. A failure costs the draft, never the
+    /// fact, and the next start cleans up.
+    pub(crate) fn adopt_after_fact(&mut self, change: Change, wall: i64) {
+        if let Err(error) = self.drafts.commit(&change, None, wall) {
+            tracing::error!(error = %error, "drafts lag behind the ledger");
+        }
+        self.adopt(change);
+    }
+
+    fn localised(&self, now: Now) -> Now {
+        match self.store() {
+            Ok(store) => Now {
+                utc_offset_min: store.utc_offset_min,
+                ..now
+            },
+            Err(_) => now,
+        }
+    }
+
+    /// The ledger, or the refusal that the device is not a till yet.
+    pub(crate) fn book(&self) -> Result<&Ledger, Refusal> {
+        self.ledger
+            .as_ref()
+            .ok_or_else(|| RefusalCode::NotEnrolled.into())
+    }
+
+    /// The ledger for writing.
+    pub(crate) fn book_mut(&mut self) -> Result<&mut Ledger, Refusal> {
+        self.ledger
+            .as_mut()
+            .ok_or_else(|| RefusalCode::NotEnrolled.into())
+    }
+
+    /// Configuration of the store, or the refusal that it has not arrived.
+    pub(crate) fn store(&self) -> Result<StoreConfig, Refusal> {
+        let config = self
+            .book()?
+            .store_config()
+            .map_err(|error| storage_refusal(&error))?;
+        config.ok_or_else(|| RefusalCode::NotReady.into())
+    }
+
+    /// The ledger, once enrolled.
+    pub const fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    /// The ledger for the sync driver and the spooler.
+    pub const fn ledger_mut(&mut self) -> Option<&mut Ledger> {
+        self.ledger.as_mut()
+    }
+
+    /// Key of this device.
+    pub const fn signing_key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// Public half of the device key, hexadecimal.
+    pub(crate) fn public_key(&self) -> String {
+        Digest(self.key.verifying_key().to_bytes()).to_string()
+    }
+
+    /// Settings of the device.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Tells the till what the sync driver saw.
+    pub fn report_sync(&mut self, report: SyncReport) {
+        self.sync = report;
+    }
+
+    /// Tells the till why printing does not go on, or that it does.
+    pub fn report_printer(&mut self, problem: Option<String>) {
+        self.printer_problem = problem;
+    }
+
+    /// Whether somebody asked for a sync since the last call.
+    pub fn take_sync_request(&mut self) -> bool {
+        std::mem::take(&mut self.sync_requested)
+    }
+
+    pub(crate) fn ledger_options(&self) -> OpenOptions {
+        OpenOptions::default()
+    }
+}
+
+/// `{id, command}` with the command left as text: an unreadable command is a refusal, not a parse error.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    id: RequestId,
+    #[serde(borrow)]
+    command: &'a serde_json::value::RawValue,
+}
+
+fn read_command(text: &str) -> Result<Command, Refusal> {
+    domain::json::from_strict(text.as_bytes()).map_err(|error| {
+        Refusal::new(RefusalCode::InvalidCommand).with("detail", error.to_string())
+    })
+}
+
+/// Commands that change nothing; their answers are not kept.
+const fn is_read(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Status {}
+            | Command::GetSettings {}
+            | Command::ListUsers {}
+            | Command::GetCart {}
+            | Command::Search { .. }
+            | Command::ListParked {}
+            | Command::ListReceipts { .. }
+            | Command::GetReceipt { .. }
+            | Command::ListPrintJobs {}
+            | Command::StockOf { .. }
+            | Command::SyncNow {}
+            | Command::XReport { print: false }
+    )
+}
+
+pub(crate) fn encode(answer: &Answer) -> String {
+    serde_json::to_string(answer).expect("an answer is plain data with string keys")
+}
+
+fn decode(text: &str) -> Result<Answer, Refusal> {
+    serde_json::from_str(text).map_err(|error| {
+        tracing::error!(error = %error, "a kept answer cannot be read");
+        RefusalCode::Internal.into()
+    })
+}
+
+/// What the cashier is told when the ledger fails.
+pub(crate) fn storage_refusal(error: &LedgerError) -> Refusal {
+    tracing::error!(error = %error, "the ledger failed");
+    match error {
+        LedgerError::Overflow => RefusalCode::AmountOverflow.into(),
+        _ => RefusalCode::StorageFailed.into(),
+    }
+}
+
+/// What the cashier is told when the drafts fail.
+pub(crate) fn drafts_refusal(error: &DraftsError) -> Refusal {
+    tracing::error!(error = %error, "the drafts failed");
+    RefusalCode::StorageFailed.into()
+}
+
+fn default_settings() -> Settings {
+    Settings {
+        language: domain::catalog::Language::Fr,
+        receipt_language: None,
+        printer: crate::door::PrinterTarget::File,
+        profile: "generic-58".to_owned(),
+    }
+}
+
+/// Reads the device key, or makes one that only its owner can read.
+fn device_key(path: &Path, entropy: &mut Entropy) -> Result<SigningKey, OpenTillError> {
+    let failed = |source| OpenTillError::DataDir {
+        path: path.to_owned(),
+        source,
+    };
+    if path.exists() {
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|mut file| file.read_to_string(&mut text))
+            .map_err(failed)?;
+        let seed: Digest = text.trim().parse().map_err(|_| OpenTillError::BadKey {
+            path: path.to_owned(),
+        })?;
+        return Ok(SigningKey::from_bytes(&seed.0));
+    }
+    let key = SigningKey::from_bytes(&entropy.next_bytes());
+    let mut options = FileOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    file.write_all(Digest(key.to_bytes()).to_string().as_bytes())
+        .map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    Ok(key)
+}
+
+/// Facts and jobs to write beside something else that is answered.
+#[derive(Debug, Default)]
+pub(crate) struct Answerless {
+    pub fact: Option<(domain::ids::EventId, domain::event::Fact)>,
+    pub jobs: Vec<ledger::NewPrintJob>,
+}

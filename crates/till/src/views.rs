@@ -1,0 +1,225 @@
+//! From rules and rows to what screens show. No decision is made here.
+
+use domain::cart::{Cart, CartLine, Discount, PricedCart};
+use domain::catalog::StockClass;
+use domain::event::{ShiftClosed, ShiftTotals, TaxTotal};
+use domain::money::Currency;
+use ledger::{OpenShift, Receipt, ReceiptBody};
+
+use crate::checkout::{Terms, cart_refusal};
+use crate::door::{
+    CartView, CurrencyView, DiscountInput, LevyView, LineView, ReceiptRow, Refusal, RefusalCode,
+    ReportView, StoreView, TaxView, TenderView,
+};
+use crate::till::{Till, drafts_refusal, storage_refusal};
+
+/// Option values as one text.
+pub(crate) fn options_text(options: &[String]) -> String {
+    options.join(" / ")
+}
+
+impl Till {
+    pub(crate) fn cart_view(
+        &self,
+        cart: &Cart,
+        touched: Option<u32>,
+        terms: &Terms,
+    ) -> Result<CartView, Refusal> {
+        let priced = self.priced(cart, terms)?;
+        let due = domain::sale::due(priced.total_minor, &cart.tenders, terms.store.cash_rounding)
+            .map_err(|_| cart_refusal(domain::cart::CartError::AmountOverflow))?;
+        let lines = cart
+            .lines
+            .iter()
+            .zip(&priced.lines)
+            .map(|(line, priced)| LineView {
+                line: line.line,
+                variant: line.variant,
+                sku: line.sku.clone(),
+                names: line.names.clone(),
+                options: options_text(&line.options),
+                quantity: line.quantity,
+                unit_minor: line.unit_minor,
+                list_minor: line.list_minor,
+                discount_minor: priced.discount_minor,
+                discount: from_discount(line.discount),
+                total_minor: priced.subtotal_minor,
+            })
+            .collect();
+        Ok(CartView {
+            sale: cart.sale,
+            lines,
+            touched,
+            subtotal_minor: priced.subtotal_minor,
+            cart_discount_minor: priced.cart_discount_minor,
+            cart_discount: from_discount(cart.discount),
+            levies: priced
+                .levies
+                .iter()
+                .map(|levy| LevyView {
+                    code: levy.code.clone(),
+                    minor: levy.minor,
+                })
+                .collect(),
+            taxes: tax_views(&priced.taxes),
+            total_minor: priced.total_minor,
+            units: priced.units,
+            tenders: cart
+                .tenders
+                .iter()
+                .map(|tender| TenderView {
+                    kind: tender.kind,
+                    amount_minor: tender.amount_minor,
+                    reference: tender.reference.clone(),
+                })
+                .collect(),
+            due_minor: due.due_minor,
+            due_cash_minor: due.due_cash_minor,
+            quick_cash_minor: domain::cash::quick_cash(due.due_cash_minor, terms.store.currency),
+            warnings: self.stock_warnings(cart, &priced, terms)?,
+        })
+    }
+
+    /// Names the variants of which more is on the cart than the books know of. It never blocks: what is in
+    /// the shopper's hand exists.
+    fn stock_warnings(
+        &self,
+        cart: &Cart,
+        _priced: &PricedCart,
+        terms: &Terms,
+    ) -> Result<Vec<Refusal>, Refusal> {
+        let book = self.book()?;
+        let mut warnings: Vec<Refusal> = Vec::new();
+        for (index, line) in cart.lines.iter().enumerate() {
+            let seen = cart.lines[..index]
+                .iter()
+                .any(|earlier| earlier.variant == line.variant);
+            if seen || line.class != StockClass::Shelf {
+                continue;
+            }
+            let known = book
+                .stock(line.variant, &terms.store.location)
+                .map_err(|error| storage_refusal(&error))?;
+            let wanted = wanted_of(cart, line);
+            if known.is_some_and(|known| known.quantity.thousandths() < wanted) {
+                warnings
+                    .push(Refusal::new(RefusalCode::StockBelowZero).with("sku", line.sku.clone()));
+            }
+        }
+        Ok(warnings)
+    }
+
+    pub(crate) fn store_view(&self) -> Option<StoreView> {
+        let store = self.store().ok()?;
+        Some(StoreView {
+            store: store.store.to_string(),
+            chain: store.chain,
+            name: store.name,
+            country: store.country,
+            currency: currency_view(store.currency),
+        })
+    }
+
+    pub(crate) fn receipt_row(&self, receipt: &Receipt) -> Result<ReceiptRow, Refusal> {
+        let offset = self.store()?.utc_offset_min;
+        let open = self.current_shift()?.map(|shift| shift.opened.shift);
+        let (body, reverses) = match &receipt.body {
+            ReceiptBody::Sale(body) => (body, None),
+            ReceiptBody::Reversal(reversed) => (&reversed.mirror, Some(reversed.of_number.clone())),
+        };
+        let units = body
+            .lines
+            .iter()
+            .map(|line| line.quantity.thousandths())
+            .sum();
+        let reversed = receipt.reversed_by.is_some() || reverses.is_some();
+        Ok(ReceiptRow {
+            number: receipt.number.clone(),
+            at: domain::time::local_minute(receipt.wall, offset),
+            total_minor: body.total_minor,
+            units: domain::quantity::Quantity(units),
+            reversed,
+            reverses,
+            reversible: !reversed && open == Some(receipt.shift),
+        })
+    }
+
+    pub(crate) fn report_view(
+        &self,
+        shift: &OpenShift,
+        closed: Option<&ShiftClosed>,
+    ) -> Result<ReportView, Refusal> {
+        let totals: &ShiftTotals = closed.map_or(&shift.totals, |closed| &closed.totals);
+        let offset = self.store()?.utc_offset_min;
+        Ok(ReportView {
+            z_number: closed.map(|closed| closed.z_number),
+            business_date: shift.opened.business_date.to_string(),
+            opened_at: domain::time::local_minute(shift.opened_wall, offset),
+            sales: totals.sales,
+            reversals: totals.reversals,
+            units: totals.units,
+            takings_minor: totals.takings_minor,
+            discounts_minor: totals.discounts_minor,
+            rounding_minor: totals.rounding_minor,
+            levies: totals
+                .levies_minor
+                .iter()
+                .map(|(code, minor)| LevyView {
+                    code: code.clone(),
+                    minor: *minor,
+                })
+                .collect(),
+            taxes: tax_views(&totals.taxes),
+            tenders_minor: totals.tenders_minor.clone(),
+            float_minor: totals.float_minor,
+            expected_minor: totals.expected_minor,
+            counted_minor: closed.map(|closed| closed.counted_minor),
+            difference_minor: closed.map(|closed| closed.difference_minor),
+            perpetual_minor: closed.map(|closed| closed.perpetual_minor),
+            job: None,
+            parked: self
+                .drafts
+                .parked_count()
+                .map_err(|error| drafts_refusal(&error))?,
+            png_base64: None,
+        })
+    }
+}
+
+fn wanted_of(cart: &Cart, line: &CartLine) -> i64 {
+    cart.lines
+        .iter()
+        .filter(|other| other.variant == line.variant)
+        .fold(0_i64, |sum, other| {
+            sum.saturating_add(other.quantity.thousandths())
+        })
+}
+
+fn tax_views(taxes: &[TaxTotal]) -> Vec<TaxView> {
+    taxes
+        .iter()
+        .map(|tax| TaxView {
+            rate: tax.rate.to_string(),
+            net_minor: tax.net_minor,
+            tax_minor: tax.tax_minor,
+        })
+        .collect()
+}
+
+const fn from_discount(discount: Discount) -> DiscountInput {
+    match discount {
+        Discount::None => DiscountInput::None,
+        Discount::Percent { bp } => DiscountInput::Percent { bp },
+        Discount::Amount { minor } => DiscountInput::Amount { minor },
+    }
+}
+
+fn currency_view(currency: Currency) -> CurrencyView {
+    CurrencyView {
+        code: currency,
+        exponent: currency.exponent(),
+        symbol_latin: currency.symbol_latin().to_owned(),
+        symbol_arabic: currency.symbol_arabic().to_owned(),
+        denominations_minor: currency.denominations_minor().to_vec(),
+    }
+}
