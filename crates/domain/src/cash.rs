@@ -77,17 +77,23 @@ pub fn quick_cash(due_minor: i64, currency: Currency) -> Vec<i64> {
         Currency::Mad => 2_000,
         Currency::Eur => 500,
     };
-    let notes = multiples_above(due_minor, note_min, currency);
+    let amount_max = due_minor.saturating_mul(4).max(note_min * 2);
+    let multiples = |piece_min| multiples_above(due_minor, piece_min, amount_max, currency);
+    let notes = multiples(note_min);
     if notes.len() >= 3 {
         return notes.into_iter().take(4).collect();
     }
-    let with_coins = multiples_above(due_minor, note_min / 5, currency);
+    let with_coins = multiples(note_min / 5);
     with_coins.into_iter().take(4).collect()
 }
 
-/// The next multiple above `due_minor` of each piece from `piece_min` on that is not out of all proportion.
-fn multiples_above(due_minor: i64, piece_min: i64, currency: Currency) -> BTreeSet<i64> {
-    let amount_max = due_minor.saturating_mul(4).max(piece_min * 10);
+/// The next multiple above `due_minor` of each piece from `piece_min` on, up to `amount_max`.
+fn multiples_above(
+    due_minor: i64,
+    piece_min: i64,
+    amount_max: i64,
+    currency: Currency,
+) -> BTreeSet<i64> {
     currency
         .denominations_minor()
         .iter()

@@ -1,0 +1,7 @@
+//! The rules of the shop: tables that a bookkeeper can read, and laws that hold for every cart and event.
+
+mod cart;
+mod laws;
+mod sale;
+mod shop;
+mod stock;
