@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sync_protocol::feed::{Cursor, FeedName, FeedPage};
 use sync_protocol::{
-    DeviceStatus, HEADER_DEVICE, HEADER_SIGNATURE, PROTOCOL, PUSH_BYTES_MAX, PUSH_EVENTS_MAX, ProtocolError, Push,
-    Quarantined, SyncReply, SyncRequest, sign,
+    DeviceStatus, HEADER_DEVICE, HEADER_SIGNATURE, PROTOCOL, PUSH_BYTES_MAX, PUSH_EVENTS_MAX,
+    ProtocolError, Push, Quarantined, SyncReply, SyncRequest, sign,
 };
 
 use crate::outgoing::{Outgoing, OutgoingKind, TransportOutcome};
@@ -38,7 +38,13 @@ pub struct EngineConfig {
 impl EngineConfig {
     /// The usual figures.
     pub fn new(app: &str, seed: u64) -> EngineConfig {
-        EngineConfig { app: app.to_owned(), poll_ms: 15_000, rows_max: 1_000, push_events_max: PUSH_EVENTS_MAX, seed }
+        EngineConfig {
+            app: app.to_owned(),
+            poll_ms: 15_000,
+            rows_max: 1_000,
+            push_events_max: PUSH_EVENTS_MAX,
+            seed,
+        }
     }
 }
 
@@ -167,6 +173,8 @@ pub enum EngineEvent {
 #[derive(Debug)]
 struct Flight {
     ticket: u64,
+    /// The feed asked for whole; none for push and pull.
+    snapshot: Option<FeedName>,
     /// First and last sequence number pushed.
     pushed: Option<(u64, u64)>,
     pulled: bool,
@@ -217,6 +225,8 @@ pub struct Engine {
     push_stop: Option<PushStop>,
     pull_refused: bool,
     damaged: BTreeMap<FeedName, u32>,
+    /// Feeds that a snapshot was asked for in this run.
+    paged: BTreeSet<FeedName>,
 }
 
 impl Engine {
@@ -238,6 +248,7 @@ impl Engine {
             push_stop: None,
             pull_refused: false,
             damaged: BTreeMap::new(),
+            paged: BTreeSet::new(),
             config,
         }
     }
@@ -260,7 +271,13 @@ impl Engine {
     }
 
     /// The next request, if it is time for one. At most one is under way; its outcome goes to [`Engine::handle`].
-    pub fn poll(&mut self, ledger: &Ledger, link: &Link, key: &SigningKey, now: &Now) -> Option<Outgoing> {
+    pub fn poll(
+        &mut self,
+        ledger: &Ledger,
+        link: &Link,
+        key: &SigningKey,
+        now: &Now,
+    ) -> Option<Outgoing> {
         if self.flight.is_some() || !is_due(self.not_before, now) {
             return None;
         }
@@ -311,8 +328,15 @@ impl Engine {
         if !push_wanted && !pull_due {
             return Ok(None);
         }
-        let push = if push_wanted { self.push(ledger, link, key, acked)? } else { None };
         let cursors = ledger.cursors()?;
+        if let Some(feed) = self.snapshot_wanted(ledger, &cursors)? {
+            return Ok(Some(self.ask_snapshot(feed, life, link, key)));
+        }
+        let push = if push_wanted {
+            self.push(ledger, link, key, acked)?
+        } else {
+            None
+        };
         let unsynced = ledger.unsynced()?;
         let message = SyncRequest {
             protocol: PROTOCOL,
@@ -325,7 +349,11 @@ impl Engine {
             boot: now.boot,
             cursors: cursors.clone(),
             // No rows wanted where the server said that it has none for this version.
-            limit: if self.pull_refused { 0 } else { self.config.rows_max },
+            limit: if self.pull_refused {
+                0
+            } else {
+                self.config.rows_max
+            },
             status: DeviceStatus {
                 unsynced: unsynced.count,
                 oldest_wall: unsynced.oldest_wall,
@@ -335,18 +363,105 @@ impl Engine {
         };
         self.tickets += 1;
         let mut outgoing = Outgoing::json(self.tickets, "/v1/sync", OutgoingKind::Sync, &message);
-        let signature = sign::sign(key, &sign::request_message(&link.tenant, link.device, &outgoing.body));
-        outgoing.headers.push(("authorization", format!("Bearer {}", link.token)));
-        outgoing.headers.push((HEADER_DEVICE, link.device.to_string()));
-        outgoing.headers.push((HEADER_SIGNATURE, signature));
+        sign_request(&mut outgoing, link, key);
         self.flight = Some(Flight {
+            snapshot: None,
             ticket: self.tickets,
-            pushed: message.push.as_ref().map(|push| (push.first_seq, push.head.seq)),
+            pushed: message
+                .push
+                .as_ref()
+                .map(|push| (push.first_seq, push.head.seq)),
             pulled: !self.pull_refused,
             cursors,
             life,
         });
         Ok(Some(outgoing))
+    }
+
+    /// A feed to fetch whole. Only a till that cannot sell yet does so: one transaction over a whole catalogue
+    /// would keep a shopper waiting, so a selling till reads pages, between which sales go through.
+    fn snapshot_wanted(
+        &self,
+        ledger: &Ledger,
+        cursors: &BTreeMap<FeedName, Cursor>,
+    ) -> Result<Option<FeedName>, LedgerError> {
+        if self.pull_refused {
+            return Ok(None);
+        }
+        let unread = cursors.iter().find(|(feed, cursor)| {
+            let large = matches!(feed, FeedName::Catalogue | FeedName::Price(_));
+            large && **cursor == Cursor::default() && !self.paged.contains(*feed)
+        });
+        match unread {
+            Some((feed, _)) if !ledger.ready_to_sell()? => Ok(Some(feed.clone())),
+            _ => Ok(None),
+        }
+    }
+
+    fn ask_snapshot(
+        &mut self,
+        feed: FeedName,
+        life: ServerLife,
+        link: &Link,
+        key: &SigningKey,
+    ) -> Outgoing {
+        self.tickets += 1;
+        let mut outgoing = Outgoing::get(
+            self.tickets,
+            format!("/v1/snapshot/{feed}"),
+            OutgoingKind::Snapshot,
+        );
+        sign_request(&mut outgoing, link, key);
+        self.flight = Some(Flight {
+            ticket: self.tickets,
+            snapshot: Some(feed),
+            pushed: None,
+            pulled: true,
+            cursors: BTreeMap::new(),
+            life,
+        });
+        outgoing
+    }
+
+    /// Takes in a whole feed. Whatever goes wrong, the feed is read in pages next.
+    fn take_snapshot(
+        &mut self,
+        ledger: &mut Ledger,
+        feed: &FeedName,
+        outcome: TransportOutcome,
+        now: &Now,
+        events: &mut Vec<EngineEvent>,
+    ) -> Result<(), LedgerError> {
+        self.paged.insert(feed.clone());
+        self.more = true;
+        let page: Option<FeedPage> = match outcome {
+            TransportOutcome::Unreachable => {
+                self.fail(Standing::Offline, now);
+                return Ok(());
+            }
+            TransportOutcome::Reply {
+                status: 200, body, ..
+            } => serde_json::from_slice(&body).ok(),
+            TransportOutcome::Reply { .. } | TransportOutcome::NotOurs => None,
+        };
+        let Some(page) = page.filter(|page| page.feed == *feed && !page.more) else {
+            tracing::info!(feed = %feed, "no snapshot, reading pages");
+            return Ok(());
+        };
+        let applied = ledger.write(|tx| tx.apply_page(&page, now.wall_ms, now.wall_ms))?;
+        match applied {
+            PageOutcome::Applied { .. } => {
+                self.standing = Standing::Online;
+                self.failures = 0;
+                events.push(EngineEvent::Applied {
+                    feed: feed.clone(),
+                    rows: page.rows.len(),
+                });
+            }
+            PageOutcome::ChecksumMismatch => events.push(EngineEvent::FeedReset(feed.clone())),
+            PageOutcome::Stale | PageOutcome::NotFollowed => {}
+        }
+        Ok(())
     }
 
     /// What the server is known to hold: its own last word in this run, else what the ledger remembers.
@@ -357,7 +472,13 @@ impl Engine {
         }
     }
 
-    fn push(&self, ledger: &Ledger, link: &Link, key: &SigningKey, acked: u64) -> Result<Option<Push>, LedgerError> {
+    fn push(
+        &self,
+        ledger: &Ledger,
+        link: &Link,
+        key: &SigningKey,
+        acked: u64,
+    ) -> Result<Option<Push>, LedgerError> {
         let stored = ledger.events(acked + 1, self.events_max, PUSH_BYTES_MAX)?;
         let (Some(first), Some(last)) = (stored.first(), stored.last()) else {
             return Ok(None);
@@ -369,42 +490,74 @@ impl Engine {
         };
         let mut events = Vec::with_capacity(stored.len());
         for event in stored {
-            let text = String::from_utf8(event.bytes).ok().and_then(|text| RawValue::from_string(text).ok());
+            let text = String::from_utf8(event.bytes)
+                .ok()
+                .and_then(|text| RawValue::from_string(text).ok());
             let Some(raw) = text else {
                 return Err(corrupt(event.seq, "it is no JSON"));
             };
             events.push(raw);
         }
         let head = sign::sign_head(key, &link.tenant, stream, last_seq, last_hash);
-        Ok(Some(Push { stream, first_seq, prev_hash, events, head }))
+        Ok(Some(Push {
+            stream,
+            first_seq,
+            prev_hash,
+            events,
+            head,
+        }))
     }
 
     /// Takes in what became of the request with `ticket`. An outcome of another request is ignored: it was
     /// answered or given up before.
-    pub fn handle(&mut self, ledger: &mut Ledger, ticket: u64, outcome: TransportOutcome, now: &Now) -> Vec<EngineEvent> {
+    pub fn handle(
+        &mut self,
+        ledger: &mut Ledger,
+        ticket: u64,
+        outcome: TransportOutcome,
+        now: &Now,
+    ) -> Vec<EngineEvent> {
         let Some(flight) = self.flight.take_if(|flight| flight.ticket == ticket) else {
             return Vec::new();
         };
         let before = self.standing;
         let mut events = Vec::new();
+        if let Some(feed) = &flight.snapshot {
+            if let Err(error) = self.take_snapshot(ledger, feed, outcome, now, &mut events) {
+                tracing::error!(cause = %error, "the ledger cannot take a snapshot");
+                self.fail(Standing::Problem(Problem::StorageFailed), now);
+            }
+            if self.standing != before {
+                events.push(EngineEvent::StandingChanged(self.standing));
+            }
+            return events;
+        }
         match outcome {
             TransportOutcome::Unreachable => self.fail(Standing::Offline, now),
             TransportOutcome::NotOurs => self.fail(Standing::Problem(Problem::ServerNonsense), now),
-            TransportOutcome::Reply { status, retry_after_ms, body } => match read_reply(status, retry_after_ms, &body) {
-                Answer::Accepted(reply) => match self.accept(ledger, &flight, *reply, now, &mut events) {
-                    Ok(()) => {}
-                    Err(error) => {
-                        tracing::error!(cause = %error, "the ledger cannot take the server's answer");
-                        self.fail(Standing::Problem(Problem::StorageFailed), now);
+            TransportOutcome::Reply {
+                status,
+                retry_after_ms,
+                body,
+            } => match read_reply(status, retry_after_ms, &body) {
+                Answer::Accepted(reply) => {
+                    match self.accept(ledger, &flight, *reply, now, &mut events) {
+                        Ok(()) => {}
+                        Err(error) => {
+                            tracing::error!(cause = %error, "the ledger cannot take the server's answer");
+                            self.fail(Standing::Problem(Problem::StorageFailed), now);
+                        }
                     }
-                },
-                Answer::Refused(error) => match self.refused(ledger, &flight, &error, now, &mut events) {
-                    Ok(()) => {}
-                    Err(error) => {
-                        tracing::error!(cause = %error, "the ledger cannot follow the server's refusal");
-                        self.fail(Standing::Problem(Problem::StorageFailed), now);
+                }
+                Answer::Refused(error) => {
+                    match self.refused(ledger, &flight, &error, now, &mut events) {
+                        Ok(()) => {}
+                        Err(error) => {
+                            tracing::error!(cause = %error, "the ledger cannot follow the server's refusal");
+                            self.fail(Standing::Problem(Problem::StorageFailed), now);
+                        }
                     }
-                },
+                }
                 Answer::Down => self.fail(Standing::Offline, now),
                 Answer::Nonsense => self.fail(Standing::Problem(Problem::ServerNonsense), now),
             },
@@ -424,22 +577,38 @@ impl Engine {
         events: &mut Vec<EngineEvent>,
     ) -> Result<(), LedgerError> {
         self.asked_to_wait = false;
-        events.push(EngineEvent::Contact { server_time: reply.server_time });
-        let life = ServerLife { authority: reply.authority.clone(), epoch: reply.epoch };
+        events.push(EngineEvent::Contact {
+            server_time: reply.server_time,
+        });
+        let life = ServerLife {
+            authority: reply.authority.clone(),
+            epoch: reply.epoch,
+        };
         let moved = life != flight.life;
         if moved {
             let text = serde_json::to_string(&life).expect("a text and an integer are plain data");
             ledger.write(|tx| tx.set_local(SERVER_LIFE, &text))?;
-            events.push(EngineEvent::EpochChanged { authority: reply.authority.clone(), epoch: reply.epoch });
+            events.push(EngineEvent::EpochChanged {
+                authority: reply.authority.clone(),
+                epoch: reply.epoch,
+            });
         }
         if !reply.quarantined.is_empty() {
             events.push(EngineEvent::Quarantined(reply.quarantined.clone()));
         }
         let ack = self.take_ack(ledger, &reply, life, events)?;
         let feeds_moved = self.follow(ledger, &reply)?;
-        let pages = if flight.pulled { self.apply(ledger, flight, &reply, now, events)? } else { PagesOutcome::default() };
+        let pages = if flight.pulled {
+            self.apply(ledger, flight, &reply, now, events)?
+        } else {
+            PagesOutcome::default()
+        };
 
-        let stuck = pages.stuck || ack == Ack::Mine && flight.pushed.is_some_and(|(first, _)| !moved && reply.ack_seq < first);
+        let stuck = pages.stuck
+            || ack == Ack::Mine
+                && flight
+                    .pushed
+                    .is_some_and(|(first, _)| !moved && reply.ack_seq < first);
         self.standing = if let Some(PushStop::Broken(problem)) = self.push_stop {
             Standing::Problem(problem)
         } else if let Ack::Fault(problem) = ack {
@@ -484,15 +653,23 @@ impl Engine {
             return Ok(Ack::Fault(Problem::StreamBehind));
         }
         if ledger.hash_at(reply.ack_seq)? != Some(reply.ack_hash) {
-            tracing::error!(ack.seq = reply.ack_seq, "the server acknowledged another history");
+            tracing::error!(
+                ack.seq = reply.ack_seq,
+                "the server acknowledged another history"
+            );
             return Ok(Ack::Fault(Problem::AckMismatch));
         }
         let before = ledger.acked(&reply.authority, reply.epoch)?;
         if reply.ack_seq > before {
-            ledger.write(|tx| tx.set_acked(&reply.authority, reply.epoch, reply.ack_seq, reply.ack_hash))?;
+            ledger.write(|tx| {
+                tx.set_acked(&reply.authority, reply.epoch, reply.ack_seq, reply.ack_hash)
+            })?;
             events.push(EngineEvent::Acked { seq: reply.ack_seq });
         }
-        self.server_head = Some(ServerHead { life, seq: reply.ack_seq });
+        self.server_head = Some(ServerHead {
+            life,
+            seq: reply.ack_seq,
+        });
         Ok(Ack::Mine)
     }
 
@@ -521,9 +698,17 @@ impl Engine {
     ) -> Result<PagesOutcome, LedgerError> {
         let mut all = PagesOutcome::default();
         let followed: BTreeSet<FeedName> = ledger.feeds()?.into_iter().collect();
-        for page in reply.pages.iter().filter(|page| followed.contains(&page.feed)) {
-            if page.more && makes_no_progress(page, &flight.cursors) {
-                all.stuck = true;
+        let (mut moved, mut waiting) = (false, false);
+        for page in reply
+            .pages
+            .iter()
+            .filter(|page| followed.contains(&page.feed))
+        {
+            // A page without rows says only that there was no room for them in this answer.
+            let idle = page.more && makes_no_progress(page, &flight.cursors);
+            moved |= !idle;
+            if idle {
+                waiting = true;
                 continue;
             }
             let outcome = ledger.write(|tx| tx.apply_page(page, reply.server_time, now.wall_ms))?;
@@ -534,7 +719,10 @@ impl Engine {
                         self.damaged.remove(&page.feed);
                     }
                     if !page.rows.is_empty() {
-                        events.push(EngineEvent::Applied { feed: page.feed.clone(), rows: page.rows.len() });
+                        events.push(EngineEvent::Applied {
+                            feed: page.feed.clone(),
+                            rows: page.rows.len(),
+                        });
                     }
                 }
                 // Read before, by an answer that was thought lost; or no longer followed since it was asked for.
@@ -550,6 +738,8 @@ impl Engine {
                 }
             }
         }
+        all.stuck = waiting && !moved;
+        all.more |= waiting && moved;
         Ok(all)
     }
 
@@ -564,22 +754,21 @@ impl Engine {
         match error {
             ProtocolError::Gap { expected } => {
                 let head = ledger.head().seq;
-                let useful = *expected >= 1 && *expected <= head && flight.pushed.is_some_and(|(first, _)| first != *expected);
+                let useful = *expected >= 1
+                    && *expected <= head
+                    && flight.pushed.is_some_and(|(first, _)| first != *expected);
                 if !useful {
                     self.fail(Standing::Problem(Problem::ServerNonsense), now);
                     return Ok(());
                 }
-                self.server_head = Some(ServerHead { life: flight.life.clone(), seq: expected - 1 });
+                self.server_head = Some(ServerHead {
+                    life: flight.life.clone(),
+                    seq: expected - 1,
+                });
                 self.again(now);
             }
-            ProtocolError::Fork { .. } => {
-                self.break_stream(Problem::StreamFork, events);
-                self.again(now);
-            }
-            ProtocolError::Behind { .. } => {
-                self.break_stream(Problem::StreamBehind, events);
-                self.again(now);
-            }
+            ProtocolError::Fork { .. } => self.parted(flight, Problem::StreamFork, now, events),
+            ProtocolError::Behind { .. } => self.parted(flight, Problem::StreamBehind, now, events),
             ProtocolError::CursorExpired { feed } => {
                 if !flight.cursors.contains_key(feed) {
                     self.fail(Standing::Problem(Problem::ServerNonsense), now);
@@ -590,11 +779,15 @@ impl Engine {
                 self.more = true;
                 self.again(now);
             }
-            ProtocolError::TooLarge | ProtocolError::Unreadable { .. } => self.batch_refused(flight, error, now),
+            ProtocolError::TooLarge | ProtocolError::Unreadable { .. } => {
+                self.batch_refused(flight, error, now)
+            }
             ProtocolError::Unauthorised => self.shut_out(Problem::Unauthorised, now),
             ProtocolError::Forbidden => self.shut_out(Problem::Forbidden, now),
             ProtocolError::Revoked => self.shut_out(Problem::Revoked, now),
-            ProtocolError::CodeInvalid => self.fail(Standing::Problem(Problem::ServerNonsense), now),
+            ProtocolError::CodeInvalid => {
+                self.fail(Standing::Problem(Problem::ServerNonsense), now)
+            }
             ProtocolError::Upgrade => {
                 self.standing = Standing::Problem(Problem::Upgrade);
                 if flight.pulled && flight.pushed.is_some() {
@@ -636,9 +829,28 @@ impl Engine {
         }
     }
 
+    /// Stops pushing; goes on pulling, unless it was the pull that was answered so.
+    fn parted(
+        &mut self,
+        flight: &Flight,
+        problem: Problem,
+        now: &Now,
+        events: &mut Vec<EngineEvent>,
+    ) {
+        self.break_stream(problem, events);
+        if flight.pushed.is_some() {
+            self.again(now);
+        } else {
+            self.fail(Standing::Problem(problem), now);
+        }
+    }
+
     fn break_stream(&mut self, problem: Problem, events: &mut Vec<EngineEvent>) {
         if !matches!(self.push_stop, Some(PushStop::Broken(_))) {
-            tracing::error!(problem = problem.code(), "this till's history and the server's part");
+            tracing::error!(
+                problem = problem.code(),
+                "this till's history and the server's part"
+            );
             events.push(EngineEvent::StreamBroken(problem));
         }
         self.push_stop = Some(PushStop::Broken(problem));
@@ -698,27 +910,57 @@ enum Answer {
 
 fn read_reply(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Answer {
     if status == 200 {
-        return serde_json::from_slice(body).map_or(Answer::Nonsense, |reply| Answer::Accepted(Box::new(reply)));
+        return serde_json::from_slice(body)
+            .map_or(Answer::Nonsense, |reply| Answer::Accepted(Box::new(reply)));
     }
     if let Ok(error) = serde_json::from_slice::<ProtocolError>(body) {
-        return if (200..400).contains(&status) { Answer::Nonsense } else { Answer::Refused(error) };
+        return if (200..400).contains(&status) {
+            Answer::Nonsense
+        } else {
+            Answer::Refused(error)
+        };
     }
     match status {
         413 => Answer::Refused(ProtocolError::TooLarge),
-        429 | 503 => Answer::Refused(ProtocolError::Busy { after_ms: retry_after_ms.unwrap_or(5_000) }),
+        429 | 503 => Answer::Refused(ProtocolError::Busy {
+            after_ms: retry_after_ms.unwrap_or(5_000),
+        }),
         500.. => Answer::Down,
         _ => Answer::Nonsense,
     }
 }
 
+fn sign_request(outgoing: &mut Outgoing, link: &Link, key: &SigningKey) {
+    let signature = sign::sign(
+        key,
+        &sign::request_message(&link.tenant, link.device, &outgoing.body),
+    );
+    outgoing
+        .headers
+        .push(("authorization", format!("Bearer {}", link.token)));
+    outgoing
+        .headers
+        .push((HEADER_DEVICE, link.device.to_string()));
+    outgoing.headers.push((HEADER_SIGNATURE, signature));
+}
+
 fn server_life(ledger: &Ledger, link: &Link) -> Result<ServerLife, LedgerError> {
-    let enrolled = || ServerLife { authority: link.authority.clone(), epoch: link.epoch };
+    let enrolled = || ServerLife {
+        authority: link.authority.clone(),
+        epoch: link.epoch,
+    };
     let kept = ledger.local(SERVER_LIFE)?;
-    Ok(kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_else(enrolled))
+    Ok(kept
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_else(enrolled))
 }
 
 fn corrupt(seq: u64, what: &str) -> LedgerError {
-    LedgerError::Corrupt { table: "event", key: seq.to_string(), what: what.to_owned() }
+    LedgerError::Corrupt {
+        table: "event",
+        key: seq.to_string(),
+        what: what.to_owned(),
+    }
 }
 
 /// A page that promises more but does not move the cursor would be asked for for ever.

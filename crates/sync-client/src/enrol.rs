@@ -45,7 +45,11 @@ pub fn request(code: &str, key_algorithm: KeyAlgorithm, public_key: &str, app: &
 /// Reads the answer to [`request`].
 pub fn read(outcome: &TransportOutcome) -> EnrolOutcome {
     let (status, retry_after_ms, body) = match outcome {
-        TransportOutcome::Reply { status, retry_after_ms, body } => (*status, *retry_after_ms, body),
+        TransportOutcome::Reply {
+            status,
+            retry_after_ms,
+            body,
+        } => (*status, *retry_after_ms, body),
         TransportOutcome::Unreachable => return EnrolOutcome::Unreachable,
         TransportOutcome::NotOurs => return EnrolOutcome::Nonsense,
     };
@@ -60,7 +64,9 @@ pub fn read(outcome: &TransportOutcome) -> EnrolOutcome {
         Ok(ProtocolError::CodeInvalid) => EnrolOutcome::CodeInvalid,
         Ok(ProtocolError::Busy { after_ms }) => EnrolOutcome::Busy { after_ms },
         Ok(ProtocolError::Internal) => EnrolOutcome::Unreachable,
-        _ if matches!(status, 429 | 503) => EnrolOutcome::Busy { after_ms: retry_after_ms.unwrap_or(5_000) },
+        _ if matches!(status, 429 | 503) => EnrolOutcome::Busy {
+            after_ms: retry_after_ms.unwrap_or(5_000),
+        },
         _ if status >= 500 => EnrolOutcome::Unreachable,
         _ => EnrolOutcome::Nonsense,
     }
@@ -71,21 +77,39 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &str) -> EnrolOutcome {
-        read(&TransportOutcome::Reply { status, retry_after_ms: None, body: body.as_bytes().to_vec() })
+        read(&TransportOutcome::Reply {
+            status,
+            retry_after_ms: None,
+            body: body.as_bytes().to_vec(),
+        })
     }
 
     #[test]
     fn every_answer_has_one_meaning() {
         assert_eq!(
             reply(200, r#"{"status":"pending","fingerprint":"123456"}"#),
-            EnrolOutcome::Pending { fingerprint: "123456".to_owned() }
+            EnrolOutcome::Pending {
+                fingerprint: "123456".to_owned()
+            }
         );
-        assert_eq!(reply(404, r#"{"code":"code_invalid"}"#), EnrolOutcome::CodeInvalid);
+        assert_eq!(
+            reply(404, r#"{"code":"code_invalid"}"#),
+            EnrolOutcome::CodeInvalid
+        );
         assert_eq!(reply(404, "<html>not found</html>"), EnrolOutcome::Nonsense);
-        assert_eq!(reply(200, "<html>Welcome to Hotel Wifi</html>"), EnrolOutcome::Nonsense);
-        assert_eq!(reply(503, r#"{"code":"busy","after_ms":700}"#), EnrolOutcome::Busy { after_ms: 700 });
+        assert_eq!(
+            reply(200, "<html>Welcome to Hotel Wifi</html>"),
+            EnrolOutcome::Nonsense
+        );
+        assert_eq!(
+            reply(503, r#"{"code":"busy","after_ms":700}"#),
+            EnrolOutcome::Busy { after_ms: 700 }
+        );
         assert_eq!(reply(502, "bad gateway"), EnrolOutcome::Unreachable);
-        assert_eq!(read(&TransportOutcome::Unreachable), EnrolOutcome::Unreachable);
+        assert_eq!(
+            read(&TransportOutcome::Unreachable),
+            EnrolOutcome::Unreachable
+        );
         assert_eq!(read(&TransportOutcome::NotOurs), EnrolOutcome::Nonsense);
     }
 }

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{CONTENT_ENCODING, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::Url;
 
-use crate::outgoing::{Outgoing, TransportOutcome};
+use crate::outgoing::{Method, Outgoing, TransportOutcome};
 
 /// Time to reach the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,7 +49,10 @@ pub fn server_address(text: &str) -> Result<String, BadServer> {
 
 fn parse(text: &str) -> Result<Url, BadServer> {
     let url = Url::parse(text.trim()).map_err(|_| BadServer::NotAnAddress)?;
-    let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
     if url.host_str().is_none_or(str::is_empty) || !bare {
         return Err(BadServer::NotAnAddress);
     }
@@ -64,7 +67,10 @@ fn parse(text: &str) -> Result<Url, BadServer> {
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// A connection pool to one server.
@@ -81,7 +87,9 @@ impl Transport {
     /// [`BadServer`].
     pub fn new(server: &str) -> Result<Transport, BadServer> {
         let url = parse(server)?;
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let roots = rustls::RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -98,12 +106,19 @@ impl Transport {
         if is_loopback(&url) {
             builder = builder.no_proxy();
         }
-        Ok(Transport { client: builder.build()?, base: url.as_str().trim_end_matches('/').to_owned() })
+        Ok(Transport {
+            client: builder.build()?,
+            base: url.as_str().trim_end_matches('/').to_owned(),
+        })
     }
 
     /// Sends one request and waits for its answer, at most 30 seconds.
     pub fn send(&self, outgoing: &Outgoing) -> TransportOutcome {
-        let mut request = self.client.post(format!("{}{}", self.base, outgoing.path)).body(outgoing.body.clone());
+        let address = format!("{}{}", self.base, outgoing.path);
+        let mut request = match outgoing.method {
+            Method::Get => self.client.get(address),
+            Method::Post => self.client.post(address).body(outgoing.body.clone()),
+        };
         for (name, value) in &outgoing.headers {
             request = request.header(*name, value);
         }
@@ -123,8 +138,16 @@ fn read_response(response: Response) -> TransportOutcome {
     if status.is_redirection() || status.is_informational() {
         return TransportOutcome::NotOurs;
     }
-    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let retry_after_ms = header(RETRY_AFTER).and_then(|text| text.trim().parse::<u64>().ok()).map(|s| s.saturating_mul(1_000));
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    let retry_after_ms = header(RETRY_AFTER)
+        .and_then(|text| text.trim().parse::<u64>().ok())
+        .map(|s| s.saturating_mul(1_000));
     let encoding = header(CONTENT_ENCODING);
     let mut wire = Vec::new();
     if let Err(error) = response.take(WIRE_BYTES_MAX + 1).read_to_end(&mut wire) {
@@ -140,7 +163,11 @@ fn read_response(response: Response) -> TransportOutcome {
         Some(_) => None,
     };
     match body {
-        Some(body) => TransportOutcome::Reply { status: status.as_u16(), retry_after_ms, body },
+        Some(body) => TransportOutcome::Reply {
+            status: status.as_u16(),
+            retry_after_ms,
+            body,
+        },
         None => TransportOutcome::NotOurs,
     }
 }
@@ -149,7 +176,10 @@ fn read_response(response: Response) -> TransportOutcome {
 fn decompress(wire: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     let decoder = zstd::stream::read::Decoder::new(wire).ok()?;
-    decoder.take(DECODED_BYTES_MAX + 1).read_to_end(&mut body).ok()?;
+    decoder
+        .take(DECODED_BYTES_MAX + 1)
+        .read_to_end(&mut body)
+        .ok()?;
     (body.len() as u64 <= DECODED_BYTES_MAX).then_some(body)
 }
 
@@ -162,7 +192,10 @@ mod tests {
         for (text, wanted) in [
             ("https://sync.example.tn", Some("https://sync.example.tn")),
             ("https://sync.example.tn/", Some("https://sync.example.tn")),
-            (" https://sync.example.tn:8443/shop/ ", Some("https://sync.example.tn:8443/shop")),
+            (
+                " https://sync.example.tn:8443/shop/ ",
+                Some("https://sync.example.tn:8443/shop"),
+            ),
             ("http://127.0.0.1:9000", Some("http://127.0.0.1:9000")),
             ("http://[::1]:9000", Some("http://[::1]:9000")),
             ("http://localhost:9000", Some("http://localhost:9000")),
@@ -177,7 +210,10 @@ mod tests {
         ] {
             assert_eq!(server_address(text).ok().as_deref(), wanted, "{text}");
         }
-        assert!(matches!(server_address("http://10.0.0.1"), Err(BadServer::PlainHttp)));
+        assert!(matches!(
+            server_address("http://10.0.0.1"),
+            Err(BadServer::PlainHttp)
+        ));
     }
 
     #[test]
@@ -189,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_bomb_and_a_damaged_frame_are_refused() {
-        let bomb = zstd::bulk::compress(&vec![0; DECODED_BYTES_MAX as usize + 1], 1).expect("compressed");
+        let bomb =
+            zstd::bulk::compress(&vec![0; DECODED_BYTES_MAX as usize + 1], 1).expect("compressed");
         assert!(bomb.len() < 100_000);
         assert_eq!(decompress(&bomb), None);
         assert_eq!(decompress(b"not a frame"), None);

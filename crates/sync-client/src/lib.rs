@@ -12,4 +12,4 @@ pub mod enrol;
 pub mod http;
 
 pub use engine::{Engine, EngineConfig, EngineEvent, Link, Standing};
-pub use outgoing::{Outgoing, OutgoingKind, TransportOutcome};
+pub use outgoing::{Method, Outgoing, OutgoingKind, TransportOutcome};

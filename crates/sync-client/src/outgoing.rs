@@ -13,18 +13,31 @@ pub enum OutgoingKind {
     Enrol,
     /// Push and pull.
     Sync,
+    /// All rows of one feed at once.
+    Snapshot,
 }
 
-/// A `POST` to send. The same request may reach the server twice or never: every call is idempotent.
+/// HTTP method of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Without a body.
+    Get,
+    /// With a body.
+    Post,
+}
+
+/// A request to send. The same request may reach the server twice or never: every call is idempotent.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     /// Which request of the engine this is; the answer has to come back with it.
     pub ticket: u64,
+    /// Method.
+    pub method: Method,
     /// Path below the server's address.
     pub path: String,
     /// Headers, names in lower case.
     pub headers: Vec<(&'static str, String)>,
-    /// Body, zstd.
+    /// Body, zstd; empty for `GET`.
     pub body: Vec<u8>,
     /// What it is for.
     pub kind: OutgoingKind,
@@ -49,14 +62,40 @@ pub enum TransportOutcome {
 }
 
 impl Outgoing {
-    pub(crate) fn json<T: Serialize>(ticket: u64, path: &str, kind: OutgoingKind, message: &T) -> Outgoing {
-        let text = serde_json::to_vec(message).expect("messages hold only strings, integers and valid JSON");
-        let body = zstd::bulk::compress(&text, ZSTD_LEVEL).expect("compressing into memory cannot fail");
+    pub(crate) fn json<T: Serialize>(
+        ticket: u64,
+        path: &str,
+        kind: OutgoingKind,
+        message: &T,
+    ) -> Outgoing {
+        let text = serde_json::to_vec(message)
+            .expect("messages hold only strings, integers and valid JSON");
+        let body =
+            zstd::bulk::compress(&text, ZSTD_LEVEL).expect("compressing into memory cannot fail");
         let headers = vec![
             ("content-type", "application/json".to_owned()),
             ("content-encoding", "zstd".to_owned()),
             ("accept-encoding", "zstd".to_owned()),
         ];
-        Outgoing { ticket, path: path.to_owned(), headers, body, kind }
+        Outgoing {
+            ticket,
+            method: Method::Post,
+            path: path.to_owned(),
+            headers,
+            body,
+            kind,
+        }
+    }
+
+    pub(crate) fn get(ticket: u64, path: String, kind: OutgoingKind) -> Outgoing {
+        let headers = vec![("accept-encoding", "zstd".to_owned())];
+        Outgoing {
+            ticket,
+            method: Method::Get,
+            path,
+            headers,
+            body: Vec::new(),
+            kind,
+        }
     }
 }

@@ -53,9 +53,21 @@ mod tests {
     #[test]
     fn backoff_stays_within_its_bound_and_uses_all_of_it() {
         let mut pace = Pace::new(7);
-        for (failures, bound) in [(1, 1_000), (2, 2_000), (5, 16_000), (9, 256_000), (10, 300_000), (4_000, 300_000)] {
+        for (failures, bound) in [
+            (1, 1_000),
+            (2, 2_000),
+            (5, 16_000),
+            (9, 256_000),
+            (10, 300_000),
+            (4_000, 300_000),
+        ] {
             let waits: Vec<u64> = (0..200).map(|_| pace.backoff_ms(failures)).collect();
-            assert!(waits.iter().all(|wait| (PAUSE_MS_MIN..=bound).contains(wait)), "{failures}");
+            assert!(
+                waits
+                    .iter()
+                    .all(|wait| (PAUSE_MS_MIN..=bound).contains(wait)),
+                "{failures}"
+            );
             assert!(waits.iter().any(|wait| *wait > bound / 2), "{failures}");
             assert!(waits.iter().any(|wait| *wait < bound / 2), "{failures}");
         }
@@ -67,6 +79,10 @@ mod tests {
         let of = |pace: &mut Pace| (0..8).map(|_| pace.spread_ms(15_000)).collect::<Vec<_>>();
         let (a, b) = (of(&mut a), of(&mut b));
         assert_ne!(a, b);
-        assert!(a.iter().chain(&b).all(|wait| (12_000..=18_000).contains(wait)));
+        assert!(
+            a.iter()
+                .chain(&b)
+                .all(|wait| (12_000..=18_000).contains(wait))
+        );
     }
 }

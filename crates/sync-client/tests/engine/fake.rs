@@ -5,14 +5,17 @@ use std::io::Read as _;
 
 use domain::config::KeyAlgorithm;
 use domain::event::{Fact, SignInBlocked, StreamOpened, StreamReason, chain_hash, genesis_hash};
-use domain::ids::{DeviceId, Digest, EventId, LocationId, StoreId, StreamId, TenantId, TillId, UserId};
+use domain::ids::{
+    DeviceId, Digest, EventId, LocationId, StoreId, StreamId, TenantId, TillId, UserId,
+};
 use domain::time::{Boot, Now};
 use ed25519_dalek::SigningKey;
 use ledger::{Ledger, LedgerError, NewStream};
 use sync_client::{Engine, EngineConfig, EngineEvent, Link, Outgoing, TransportOutcome};
 use sync_protocol::feed::{checksum_add, row_checksum};
 use sync_protocol::{
-    Cursor, FeedName, FeedPage, FeedRow, HEADER_DEVICE, HEADER_SIGNATURE, ProtocolError, SyncReply, SyncRequest, sign,
+    Cursor, FeedName, FeedPage, FeedRow, HEADER_DEVICE, HEADER_SIGNATURE, ProtocolError, SyncReply,
+    SyncRequest, sign,
 };
 use uuid::Uuid;
 
@@ -52,13 +55,19 @@ pub struct Server {
     pub batch_max: usize,
     /// Cannot read events at these positions when they come.
     pub unreadable: Vec<u64>,
+    pub offers_snapshots: bool,
+    pub snapshots: usize,
     public_key: String,
     link: Link,
 }
 
 impl Server {
     fn hash_at(&self, seq: u64) -> Digest {
-        self.events[..seq as usize].iter().fold(genesis_hash(self.stream), |hash, bytes| chain_hash(hash, bytes))
+        self.events[..seq as usize]
+            .iter()
+            .fold(genesis_hash(self.stream), |hash, bytes| {
+                chain_hash(hash, bytes)
+            })
     }
 
     pub fn put(&mut self, feed: &FeedName, pk: &str, row: Option<&str>) {
@@ -71,7 +80,9 @@ impl Server {
         let rows = &self.feeds[feed];
         let mut after: Vec<(&String, &(u64, Option<String>))> = rows
             .iter()
-            .filter(|(pk, (ver, _))| cursor.is_none_or(|cursor| (*ver, pk.as_str()) > (cursor.ver, cursor.pk.as_str())))
+            .filter(|(pk, (ver, _))| {
+                cursor.is_none_or(|cursor| (*ver, pk.as_str()) > (cursor.ver, cursor.pk.as_str()))
+            })
             .collect();
         after.sort_by_key(|(pk, (ver, _))| (*ver, pk.as_str()));
         let take = limit.min(self.page_rows);
@@ -79,9 +90,14 @@ impl Server {
         after.truncate(take);
         let next = after.last().map_or_else(
             || cursor.cloned().unwrap_or_default(),
-            |(pk, (ver, _))| Cursor { ver: *ver, pk: (*pk).clone() },
+            |(pk, (ver, _))| Cursor {
+                ver: *ver,
+                pk: (*pk).clone(),
+            },
         );
-        let whole = rows.iter().filter_map(|(pk, (_, row))| row.as_ref().map(|row| row_checksum(pk, row)));
+        let whole = rows
+            .iter()
+            .filter_map(|(pk, (_, row))| row.as_ref().map(|row| row_checksum(pk, row)));
         FeedPage {
             feed: feed.clone(),
             rows: after
@@ -89,7 +105,9 @@ impl Server {
                 .map(|(pk, (ver, row))| FeedRow {
                     pk: pk.clone(),
                     ver: *ver,
-                    row: row.as_ref().map(|row| serde_json::value::RawValue::from_string(row.clone()).expect("row")),
+                    row: row.as_ref().map(|row| {
+                        serde_json::value::RawValue::from_string(row.clone()).expect("row")
+                    }),
                 })
                 .collect(),
             next,
@@ -101,16 +119,43 @@ impl Server {
     }
 
     /// Answers as the protocol wants it.
-    pub fn serve(&mut self, outgoing: &Outgoing) -> Result<SyncReply, ProtocolError> {
-        assert_eq!(outgoing.path, "/v1/sync");
+    pub fn serve(&mut self, outgoing: &Outgoing) -> TransportOutcome {
+        if let Some(feed) = outgoing.path.strip_prefix("/v1/snapshot/") {
+            self.check(outgoing);
+            self.snapshots += 1;
+            let feed: FeedName = feed.parse().expect("feed");
+            if !self.offers_snapshots {
+                return reply(404, &"no such page");
+            }
+            let rows = std::mem::replace(&mut self.page_rows, usize::MAX);
+            let page = self.page(&feed, None, usize::MAX);
+            self.page_rows = rows;
+            return reply(200, &page);
+        }
+        answer(self.sync(outgoing))
+    }
+
+    fn check(&self, outgoing: &Outgoing) {
         let header = |name: &str| {
             let found = outgoing.headers.iter().find(|(key, _)| *key == name);
-            found.unwrap_or_else(|| panic!("no header {name}")).1.clone()
+            found
+                .unwrap_or_else(|| panic!("no header {name}"))
+                .1
+                .clone()
         };
-        assert_eq!(header("authorization"), format!("Bearer {}", self.link.token));
+        assert_eq!(
+            header("authorization"),
+            format!("Bearer {}", self.link.token)
+        );
         assert_eq!(header(HEADER_DEVICE), self.link.device.to_string());
         let message = sign::request_message(&self.link.tenant, self.link.device, &outgoing.body);
-        sign::verify(&self.public_key, &message, &header(HEADER_SIGNATURE)).expect("signature of the request");
+        sign::verify(&self.public_key, &message, &header(HEADER_SIGNATURE))
+            .expect("signature of the request");
+    }
+
+    pub fn sync(&mut self, outgoing: &Outgoing) -> Result<SyncReply, ProtocolError> {
+        assert_eq!(outgoing.path, "/v1/sync");
+        self.check(outgoing);
         let mut text = Vec::new();
         let mut decoder = zstd::stream::read::Decoder::new(&outgoing.body[..]).expect("zstd");
         decoder.read_to_end(&mut text).expect("zstd");
@@ -119,7 +164,13 @@ impl Server {
         assert_eq!(request.stream, self.stream);
         self.push(&request)?;
         let ack_seq = self.events.len() as u64;
-        let newest = |feed: &FeedName| self.feeds[feed].values().map(|(ver, _)| *ver).max().unwrap_or(0);
+        let newest = |feed: &FeedName| {
+            self.feeds[feed]
+                .values()
+                .map(|(ver, _)| *ver)
+                .max()
+                .unwrap_or(0)
+        };
         let mut pages = Vec::new();
         if request.limit > 0 {
             for feed in self.feeds.keys() {
@@ -143,22 +194,36 @@ impl Server {
     }
 
     fn push(&mut self, request: &SyncRequest) -> Result<(), ProtocolError> {
-        let Some(push) = &request.push else { return Ok(()) };
+        let Some(push) = &request.push else {
+            return Ok(());
+        };
         let last = push.first_seq + push.events.len() as u64 - 1;
         assert_eq!(push.head.seq, last);
-        sign::verify_head(&self.public_key, &self.link.tenant, self.stream, &push.head).expect("signature of the head");
+        sign::verify_head(&self.public_key, &self.link.tenant, self.stream, &push.head)
+            .expect("signature of the head");
         if push.events.len() > self.batch_max {
             return Err(ProtocolError::TooLarge);
         }
-        if self.unreadable.iter().any(|seq| (push.first_seq..=last).contains(seq)) {
-            return Err(ProtocolError::Unreadable { reason: "test".to_owned() });
+        if self
+            .unreadable
+            .iter()
+            .any(|seq| (push.first_seq..=last).contains(seq))
+        {
+            return Err(ProtocolError::Unreadable {
+                reason: "test".to_owned(),
+            });
         }
         let have = self.events.len() as u64;
+        if have > request.head_seq {
+            return Err(ProtocolError::Behind { server_head: have });
+        }
         if push.first_seq > have + 1 {
             return Err(ProtocolError::Gap { expected: have + 1 });
         }
         if push.prev_hash != self.hash_at(push.first_seq - 1) {
-            return Err(ProtocolError::Fork { at: push.first_seq - 1 });
+            return Err(ProtocolError::Fork {
+                at: push.first_seq - 1,
+            });
         }
         for (index, event) in push.events.iter().enumerate() {
             let at = push.first_seq as usize - 1 + index;
@@ -168,7 +233,11 @@ impl Server {
                 None => self.events.push(event.get().as_bytes().to_vec()),
             }
         }
-        assert_eq!(self.hash_at(last), push.head.hash, "the signed head is the head of the events");
+        assert_eq!(
+            self.hash_at(last),
+            push.head.hash,
+            "the signed head is the head of the events"
+        );
         Ok(())
     }
 }
@@ -197,7 +266,11 @@ impl World {
         let tenant = TenantId::new("atlas").expect("tenant");
         let device = DeviceId(Uuid::from_u128(77));
         let stream = StreamId([5; 16]);
-        let now = Now { wall_ms: 1_790_000_000_000, boot: Boot { id: 1, ms: 10_000 }, utc_offset_min: 60 };
+        let now = Now {
+            wall_ms: 1_790_000_000_000,
+            boot: Boot { id: 1, ms: 10_000 },
+            utc_offset_min: 60,
+        };
         let opened = StreamOpened {
             reason: StreamReason::Enrolled,
             tenant: tenant.clone(),
@@ -210,9 +283,20 @@ impl World {
             z_number: 0,
             perpetual_minor: 0,
         };
-        let new = NewStream { stream, location: LocationId::new("LM").expect("location"), opened };
-        let ledger = Ledger::create_in_memory(new, &now, EventId(Uuid::from_u128(1))).expect("ledger");
-        let link = Link { tenant, device, token: "secret".to_owned(), authority: "hq".to_owned(), epoch: 1 };
+        let new = NewStream {
+            stream,
+            location: LocationId::new("LM").expect("location"),
+            opened,
+        };
+        let ledger =
+            Ledger::create_in_memory(new, &now, EventId(Uuid::from_u128(1))).expect("ledger");
+        let link = Link {
+            tenant,
+            device,
+            token: "secret".to_owned(),
+            authority: "hq".to_owned(),
+            epoch: 1,
+        };
         let server = Server {
             authority: "hq".to_owned(),
             epoch: 1,
@@ -223,21 +307,38 @@ impl World {
             requests: Vec::new(),
             batch_max: usize::MAX,
             unreadable: Vec::new(),
+            offers_snapshots: true,
+            snapshots: 0,
             public_key: sign::public_key(&key),
             link: link.clone(),
         };
         let mut config = EngineConfig::new("test", 42);
         change(&mut config);
-        World { ledger, engine: Engine::new(config), link, key, server, now, seen: Vec::new(), ids: 1 }
+        World {
+            ledger,
+            engine: Engine::new(config),
+            link,
+            key,
+            server,
+            now,
+            seen: Vec::new(),
+            ids: 1,
+        }
     }
 
     /// Lets something happen `times` times at the till.
     pub fn happen(&mut self, times: usize) {
         for _ in 0..times {
             self.ids += 1;
-            let fact = Fact::SignInBlocked(SignInBlocked { user: UserId(Uuid::nil()), failures: 1, unblocked_by: None });
+            let fact = Fact::SignInBlocked(SignInBlocked {
+                user: UserId(Uuid::nil()),
+                failures: 1,
+                unblocked_by: None,
+            });
             let (now, id) = (self.now, EventId(Uuid::from_u128(self.ids)));
-            self.ledger.write(|tx| -> Result<_, LedgerError> { tx.append(&now, id, &fact) }).expect("append");
+            self.ledger
+                .write(|tx| -> Result<_, LedgerError> { tx.append(&now, id, &fact) })
+                .expect("append");
         }
     }
 
@@ -247,20 +348,25 @@ impl World {
     }
 
     pub fn poll(&mut self) -> Option<Outgoing> {
-        self.engine.poll(&self.ledger, &self.link, &self.key, &self.now)
+        self.engine
+            .poll(&self.ledger, &self.link, &self.key, &self.now)
     }
 
     pub fn take(&mut self, ticket: u64, outcome: TransportOutcome) -> Vec<EngineEvent> {
-        let events = self.engine.handle(&mut self.ledger, ticket, outcome, &self.now);
+        let events = self
+            .engine
+            .handle(&mut self.ledger, ticket, outcome, &self.now);
         self.seen.extend(events.clone());
         events
     }
 
     /// One exchange, if the engine wants one.
     pub fn exchange(&mut self, fault: Option<Fault>) -> bool {
-        let Some(outgoing) = self.poll() else { return false };
+        let Some(outgoing) = self.poll() else {
+            return false;
+        };
         let outcome = match fault {
-            None => answer(self.server.serve(&outgoing)),
+            None => self.server.serve(&outgoing),
             Some(Fault::LoseRequest) => TransportOutcome::Unreachable,
             Some(Fault::LoseReply) => {
                 let _ = self.server.serve(&outgoing);
@@ -268,11 +374,15 @@ impl World {
             }
             Some(Fault::Duplicate) => {
                 let _ = self.server.serve(&outgoing);
-                answer(self.server.serve(&outgoing))
+                self.server.serve(&outgoing)
             }
-            Some(Fault::Answer(status, body)) => TransportOutcome::Reply { status, retry_after_ms: None, body },
+            Some(Fault::Answer(status, body)) => TransportOutcome::Reply {
+                status,
+                retry_after_ms: None,
+                body,
+            },
             Some(Fault::Bend(bend)) => {
-                let mut reply = self.server.serve(&outgoing).expect("reply");
+                let mut reply = self.server.sync(&outgoing).expect("reply");
                 bend(&mut reply);
                 answer(Ok(reply))
             }
@@ -294,14 +404,19 @@ impl World {
     /// Passes time to the engine's next wake and settles, as often as `times`.
     pub fn live(&mut self, times: usize) {
         for _ in 0..times {
-            let wait = self.engine.next_wake_ms(&self.now).expect("nothing is under way");
+            let wait = self
+                .engine
+                .next_wake_ms(&self.now)
+                .expect("nothing is under way");
             self.pass(wait);
             self.settle();
         }
     }
 
     pub fn acked(&self) -> u64 {
-        self.ledger.acked(&self.server.authority, self.server.epoch).expect("acked")
+        self.ledger
+            .acked(&self.server.authority, self.server.epoch)
+            .expect("acked")
     }
 
     pub fn head(&self) -> u64 {
@@ -321,5 +436,17 @@ pub fn answer(result: Result<SyncReply, ProtocolError>) -> TransportOutcome {
         Ok(reply) => (200, serde_json::to_vec(&reply).expect("reply")),
         Err(error) => (error.status(), serde_json::to_vec(&error).expect("error")),
     };
-    TransportOutcome::Reply { status, retry_after_ms: None, body }
+    TransportOutcome::Reply {
+        status,
+        retry_after_ms: None,
+        body,
+    }
+}
+
+fn reply<T: serde::Serialize>(status: u16, value: &T) -> TransportOutcome {
+    TransportOutcome::Reply {
+        status,
+        retry_after_ms: None,
+        body: serde_json::to_vec(value).expect("reply"),
+    }
 }

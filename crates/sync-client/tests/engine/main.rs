@@ -3,7 +3,7 @@
 mod fake;
 
 use domain::ids::{Digest, StreamId};
-use fake::{CATALOGUE, Fault, World, answer};
+use fake::{CATALOGUE, Fault, World};
 use sync_client::engine::Problem;
 use sync_client::pace::{BACKOFF_MS_MAX, Pace};
 use sync_client::{EngineEvent, Standing, TransportOutcome};
@@ -19,7 +19,11 @@ fn what_happened_reaches_the_server_once_and_is_acknowledged() {
     assert!(world.seen.contains(&EngineEvent::Acked { seq: 6 }));
     assert_eq!(world.settle(), 0, "nothing is left to say");
     world.happen(1);
-    assert_eq!(world.settle(), 1, "a new event goes out without waiting for the poll");
+    assert_eq!(
+        world.settle(),
+        1,
+        "a new event goes out without waiting for the poll"
+    );
     world.assert_in_step();
     let status = &world.server.requests[1].status;
     assert_eq!(status.unsynced, 1);
@@ -47,7 +51,7 @@ fn one_request_is_under_way_at_a_time() {
     world.happen(1);
     assert!(world.poll().is_none());
     assert_eq!(world.engine.next_wake_ms(&world.now), None);
-    let reply = answer(world.server.serve(&first));
+    let reply = world.server.serve(&first);
     world.take(first.ticket, reply);
     assert!(world.poll().is_some());
 }
@@ -79,13 +83,13 @@ fn an_answer_to_an_earlier_request_is_ignored() {
     let mut world = World::new();
     world.happen(3);
     let early = world.poll().expect("early");
-    let early_reply = answer(world.server.serve(&early));
+    let early_reply = world.server.serve(&early);
     world.take(early.ticket, TransportOutcome::Unreachable);
     world.pass(2_000);
     world.happen(3);
     let late = world.poll().expect("late");
     assert!(world.take(early.ticket, early_reply.clone()).is_empty());
-    let late_reply = answer(world.server.serve(&late));
+    let late_reply = world.server.serve(&late);
     world.take(late.ticket, late_reply);
     world.assert_in_step();
     assert!(world.take(early.ticket, early_reply).is_empty());
@@ -98,19 +102,35 @@ fn nonsense_is_named_waited_out_and_survived() {
         ("a page of the hotel", reply(200, b"<html>Welcome</html>")),
         ("an empty answer", reply(200, b"")),
         ("an error under 200", reply(200, br#"{"code":"forbidden"}"#)),
-        ("a forbidden page of a proxy", reply(403, b"<html>blocked</html>")),
+        (
+            "a forbidden page of a proxy",
+            reply(403, b"<html>blocked</html>"),
+        ),
         ("a missing page", reply(404, b"not found")),
         ("a redirect", TransportOutcome::NotOurs),
-        ("an enrolment error", reply(404, br#"{"code":"code_invalid"}"#)),
-        ("a gap beyond the head", reply(409, br#"{"code":"gap","expected":99}"#)),
-        ("a gap at nothing", reply(409, br#"{"code":"gap","expected":0}"#)),
+        (
+            "an enrolment error",
+            reply(404, br#"{"code":"code_invalid"}"#),
+        ),
+        (
+            "a gap beyond the head",
+            reply(409, br#"{"code":"gap","expected":99}"#),
+        ),
+        (
+            "a gap at nothing",
+            reply(409, br#"{"code":"gap","expected":0}"#),
+        ),
     ];
     for (name, outcome) in cases {
         let mut world = World::new();
         world.happen(2);
         let outgoing = world.poll().expect(name);
         world.take(outgoing.ticket, outcome);
-        assert_eq!(world.engine.standing(), Standing::Problem(Problem::ServerNonsense), "{name}");
+        assert_eq!(
+            world.engine.standing(),
+            Standing::Problem(Problem::ServerNonsense),
+            "{name}"
+        );
         assert!(world.poll().is_none(), "{name}: waits");
         world.live(1);
         assert_eq!(world.engine.standing(), Standing::Online, "{name}");
@@ -120,7 +140,11 @@ fn nonsense_is_named_waited_out_and_survived() {
 
 #[test]
 fn a_server_that_is_down_is_offline_not_a_problem() {
-    for outcome in [TransportOutcome::Unreachable, reply(502, b"<html>bad gateway</html>"), reply(500, br#"{"code":"internal"}"#)] {
+    for outcome in [
+        TransportOutcome::Unreachable,
+        reply(502, b"<html>bad gateway</html>"),
+        reply(500, br#"{"code":"internal"}"#),
+    ] {
         let mut world = World::new();
         let outgoing = world.poll().expect("request");
         world.take(outgoing.ticket, outcome);
@@ -155,11 +179,23 @@ fn a_busy_server_is_left_alone_even_when_nudged() {
     for (status, retry_after_ms, body, least) in [
         (503, None, r#"{"code":"busy","after_ms":30000}"#, 30_000),
         (429, Some(20_000), "slow down", 20_000),
-        (503, None, r#"{"code":"busy","after_ms":99999999999}"#, 600_000),
+        (
+            503,
+            None,
+            r#"{"code":"busy","after_ms":99999999999}"#,
+            600_000,
+        ),
     ] {
         let mut world = World::new();
         let outgoing = world.poll().expect("request");
-        world.take(outgoing.ticket, TransportOutcome::Reply { status, retry_after_ms, body: body.as_bytes().to_vec() });
+        world.take(
+            outgoing.ticket,
+            TransportOutcome::Reply {
+                status,
+                retry_after_ms,
+                body: body.as_bytes().to_vec(),
+            },
+        );
         world.engine.nudge();
         let wait = world.engine.next_wake_ms(&world.now).expect("waits");
         assert!((least..=least + least / 2).contains(&wait), "{wait}");
@@ -177,8 +213,12 @@ fn a_batch_that_is_too_large_is_halved_until_it_fits() {
     world.server.batch_max = 10;
     world.settle();
     world.assert_in_step();
-    let tried: Vec<usize> =
-        world.server.requests.iter().filter_map(|request| request.push.as_ref().map(|push| push.events.len())).collect();
+    let tried: Vec<usize> = world
+        .server
+        .requests
+        .iter()
+        .filter_map(|request| request.push.as_ref().map(|push| push.events.len()))
+        .collect();
     assert_eq!(&tried[..5], &[100, 50, 25, 12, 6]);
 }
 
@@ -190,10 +230,17 @@ fn a_single_event_that_is_refused_holds_back_the_push_and_nothing_else() {
     world.server.unreadable = vec![4];
     world.settle();
     assert_eq!(world.acked(), 3, "what lies before it is safe");
-    assert_eq!(world.engine.standing(), Standing::Problem(Problem::PushRefused));
+    assert_eq!(
+        world.engine.standing(),
+        Standing::Problem(Problem::PushRefused)
+    );
     world.server.put(&CATALOGUE, "style:2", Some("{}"));
     world.live(1);
-    assert_eq!(world.ledger.cursors().expect("cursors")[&CATALOGUE].ver, 2, "prices still arrive");
+    assert_eq!(
+        world.ledger.cursors().expect("cursors")[&CATALOGUE].ver,
+        2,
+        "prices still arrive"
+    );
     world.server.unreadable.clear();
     world.live(40);
     world.assert_in_step();
@@ -233,10 +280,18 @@ fn a_restored_server_gets_again_what_it_lost() {
     world.settle();
     world.server.events.truncate(5);
     world.server.epoch = 2;
-    world.server.feeds.get_mut(&CATALOGUE).expect("feed").remove("style:2");
+    world
+        .server
+        .feeds
+        .get_mut(&CATALOGUE)
+        .expect("feed")
+        .remove("style:2");
     world.live(2);
     world.assert_in_step();
-    assert!(world.seen.contains(&EngineEvent::EpochChanged { authority: "hq".to_owned(), epoch: 2 }));
+    assert!(world.seen.contains(&EngineEvent::EpochChanged {
+        authority: "hq".to_owned(),
+        epoch: 2
+    }));
     assert_eq!(world.engine.standing(), Standing::Online);
     // The new epoch is remembered by the ledger, not by this engine.
     let requests = world.server.requests.len();
@@ -256,14 +311,38 @@ fn a_fork_stops_the_push_and_leaves_the_pull() {
     world.server.put(&CATALOGUE, "style:1", Some("{}"));
     world.happen(2);
     world.settle();
-    assert_eq!(world.engine.standing(), Standing::Problem(Problem::StreamFork));
-    assert_eq!(world.seen.iter().filter(|event| matches!(event, EngineEvent::StreamBroken(_))).count(), 1);
+    assert_eq!(
+        world.engine.standing(),
+        Standing::Problem(Problem::StreamFork)
+    );
+    assert_eq!(
+        world
+            .seen
+            .iter()
+            .filter(|event| matches!(event, EngineEvent::StreamBroken(_)))
+            .count(),
+        1
+    );
     assert_eq!(world.acked(), 4, "only what was ours");
-    assert!(world.ledger.cursors().expect("cursors").contains_key(&CATALOGUE));
+    assert!(
+        world
+            .ledger
+            .cursors()
+            .expect("cursors")
+            .contains_key(&CATALOGUE)
+    );
     world.server.put(&CATALOGUE, "style:2", Some("{}"));
     world.live(2);
     assert_eq!(world.ledger.cursors().expect("cursors")[&CATALOGUE].ver, 2);
-    assert!(world.server.requests.last().expect("requests").push.is_none());
+    assert!(
+        world
+            .server
+            .requests
+            .last()
+            .expect("requests")
+            .push
+            .is_none()
+    );
 }
 
 #[test]
@@ -271,27 +350,50 @@ fn a_server_that_knows_more_than_the_till_is_named() {
     let mut world = World::new();
     world.happen(3);
     world.settle();
-    world.server.events.push(b"{\"from\":\"the future\"}".to_vec());
+    world
+        .server
+        .events
+        .push(b"{\"from\":\"the future\"}".to_vec());
     world.live(1);
-    assert_eq!(world.engine.standing(), Standing::Problem(Problem::StreamBehind));
+    assert_eq!(
+        world.engine.standing(),
+        Standing::Problem(Problem::StreamBehind)
+    );
     world.happen(1);
     world.live(1);
-    assert!(world.server.requests.last().expect("requests").push.is_none(), "nothing is written over it");
+    assert!(
+        world
+            .server
+            .requests
+            .last()
+            .expect("requests")
+            .push
+            .is_none(),
+        "nothing is written over it"
+    );
     assert_eq!(world.acked(), 4);
 
     let mut world = World::new();
     world.happen(1);
     world.exchange(Some(Fault::error(ProtocolError::Behind { server_head: 9 })));
-    assert_eq!(world.engine.standing(), Standing::Problem(Problem::StreamBehind));
+    assert_eq!(
+        world.engine.standing(),
+        Standing::Problem(Problem::StreamBehind)
+    );
 }
 
 #[test]
 fn an_acknowledgement_of_another_history_is_not_believed() {
     let mut world = World::new();
     world.happen(3);
-    world.exchange(Some(Fault::Bend(Box::new(|reply| reply.ack_hash = Digest([1; 32])))));
+    world.exchange(Some(Fault::Bend(Box::new(|reply| {
+        reply.ack_hash = Digest([1; 32])
+    }))));
     assert_eq!(world.acked(), 0);
-    assert_eq!(world.engine.standing(), Standing::Problem(Problem::AckMismatch));
+    assert_eq!(
+        world.engine.standing(),
+        Standing::Problem(Problem::AckMismatch)
+    );
     assert!(world.poll().is_none(), "waits before it asks again");
     world.live(1);
     world.assert_in_step();
@@ -325,7 +427,11 @@ fn shut_out_keeps_everything_and_comes_back() {
         world.exchange(Some(Fault::error(error)));
         assert_eq!(world.engine.standing(), Standing::Problem(problem));
         world.happen(5);
-        assert_eq!(world.ledger.unsynced().expect("unsynced").count, 8, "selling goes on");
+        assert_eq!(
+            world.ledger.unsynced().expect("unsynced").count,
+            8,
+            "selling goes on"
+        );
         world.live(1);
         world.assert_in_step();
         assert_eq!(world.engine.standing(), Standing::Online);
@@ -345,24 +451,61 @@ fn an_old_till_still_pushes_what_it_sold() {
 }
 
 #[test]
-fn a_new_till_reads_every_feed_to_its_end() {
+fn a_new_till_takes_the_large_feeds_whole() {
+    new_till(true);
+}
+
+#[test]
+fn a_new_till_reads_pages_where_there_is_no_snapshot() {
+    new_till(false);
+}
+
+fn new_till(offers_snapshots: bool) {
     let mut world = World::new();
+    world.server.offers_snapshots = offers_snapshots;
     let price = FeedName::Price("TN".parse().expect("list"));
     let config = FeedName::Config("LM".parse().expect("store"));
     world.server.put(&config, "store", Some(STORE));
     for index in 0..250 {
-        world.server.put(&CATALOGUE, &format!("style:{index}"), Some(&format!("{{\"n\":{index}}}")));
+        world.server.put(
+            &CATALOGUE,
+            &format!("style:{index}"),
+            Some(&format!("{{\"n\":{index}}}")),
+        );
         world.server.put(&price, &format!("{index}"), Some("{}"));
     }
+    // Enrolment names the feeds before the first sync.
+    let feeds = [CATALOGUE, config, price.clone()];
+    world
+        .ledger
+        .write(|tx| -> Result<_, ledger::LedgerError> { tx.follow(&feeds) })
+        .expect("followed");
     world.settle();
+    assert_eq!(world.server.snapshots, 2);
+    if offers_snapshots {
+        assert!(
+            world.server.requests.len() <= 3,
+            "{}",
+            world.server.requests.len()
+        );
+    }
     assert!(world.ledger.ready_to_sell().expect("ready"));
     let cursors = world.ledger.cursors().expect("cursors");
     assert_eq!((cursors[&CATALOGUE].ver, cursors[&price].ver), (250, 250));
     assert_eq!(world.engine.standing(), Standing::Online);
     world.server.put(&CATALOGUE, "style:7", None);
     world.live(1);
-    assert_eq!(world.ledger.cursors().expect("cursors")[&CATALOGUE].ver, 251);
-    assert!(!world.seen.iter().any(|event| matches!(event, EngineEvent::FeedReset(_))));
+    assert_eq!(
+        world.ledger.cursors().expect("cursors")[&CATALOGUE].ver,
+        251
+    );
+    assert_eq!(world.server.snapshots, 2, "what changes comes in pages");
+    assert!(
+        !world
+            .seen
+            .iter()
+            .any(|event| matches!(event, EngineEvent::FeedReset(_)))
+    );
 }
 
 #[test]
@@ -378,7 +521,10 @@ fn an_expired_cursor_reads_the_feed_again() {
     world.live(1);
     assert!(world.seen.contains(&EngineEvent::FeedReset(CATALOGUE)));
     let cursors = world.ledger.cursors().expect("cursors");
-    assert_eq!((cursors[&CATALOGUE].ver, cursors[&CATALOGUE].pk.as_str()), (1, "style:9"));
+    assert_eq!(
+        (cursors[&CATALOGUE].ver, cursors[&CATALOGUE].pk.as_str()),
+        (1, "style:9")
+    );
     assert_eq!(world.engine.standing(), Standing::Online);
 }
 
@@ -386,9 +532,15 @@ fn an_expired_cursor_reads_the_feed_again() {
 fn a_damaged_feed_is_read_again_and_a_hopeless_one_does_not_spin() {
     let mut world = World::new();
     world.server.put(&CATALOGUE, "style:1", Some("{}"));
-    let bend = || Some(Fault::Bend(Box::new(|reply| reply.pages.iter_mut().for_each(|page| page.checksum = Some(1)))));
-    world.exchange(None);
-    world.exchange(None);
+    let bend = || {
+        Some(Fault::Bend(Box::new(|reply| {
+            reply
+                .pages
+                .iter_mut()
+                .for_each(|page| page.checksum = Some(1))
+        })))
+    };
+    world.settle();
     world.server.put(&CATALOGUE, "style:2", Some("{}"));
     world.engine.nudge();
     assert!(world.exchange(bend()));
@@ -402,7 +554,10 @@ fn a_damaged_feed_is_read_again_and_a_hopeless_one_does_not_spin() {
         tries += 1;
         assert!(tries < 10, "the engine spins");
     }
-    assert_eq!(world.engine.standing(), Standing::Problem(Problem::FeedDamaged));
+    assert_eq!(
+        world.engine.standing(),
+        Standing::Problem(Problem::FeedDamaged)
+    );
     world.live(2);
     assert_eq!(world.engine.standing(), Standing::Online);
 }
@@ -414,11 +569,16 @@ fn a_page_that_promises_more_and_moves_nothing_does_not_spin() {
     world.settle();
     world.engine.nudge();
     let mut tries = 0;
-    while world.exchange(Some(Fault::Bend(Box::new(|reply| reply.pages.iter_mut().for_each(|page| page.more = true))))) {
+    while world.exchange(Some(Fault::Bend(Box::new(|reply| {
+        reply.pages.iter_mut().for_each(|page| page.more = true)
+    })))) {
         tries += 1;
         assert!(tries < 10, "the engine spins");
     }
-    assert_eq!(world.engine.standing(), Standing::Problem(Problem::ServerNonsense));
+    assert_eq!(
+        world.engine.standing(),
+        Standing::Problem(Problem::ServerNonsense)
+    );
 }
 
 #[test]
@@ -438,5 +598,9 @@ const STORE: &str = r#"{"store":"LM","location":"LM","chain":"Atlas Sport","name
     "taxes":[],"over_short_limit_minor":0,"discount_limit_bp":0,"follows":["LM"],"location_names":{}}"#;
 
 fn reply(status: u16, body: &[u8]) -> TransportOutcome {
-    TransportOutcome::Reply { status, retry_after_ms: None, body: body.to_vec() }
+    TransportOutcome::Reply {
+        status,
+        retry_after_ms: None,
+        body: body.to_vec(),
+    }
 }
