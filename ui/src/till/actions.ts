@@ -1,0 +1,60 @@
+import { applyLang, type Lang } from '../shared/i18n';
+import { ask, cart, closeSheets, go, hush, refresh, run, say, sayRefusal, scanRefusal, sheets, view, type View } from './state';
+import { soundBad, soundGood } from './sound';
+import { t } from './texts';
+
+/** Changes the language at once, then tells the till, which keeps it. */
+export function setLang(next: Lang): void {
+  applyLang(next);
+  ask({ type: 'GetSettings' }).then((answer) => {
+    if (!answer || !('ok' in answer) || answer.ok.type !== 'Settings') return undefined;
+    const { receipt_language, printer, profile } = answer.ok;
+    return ask({ type: 'SetSettings', settings: { language: next, receipt_language, printer, profile } }).then(() => refresh());
+  });
+}
+
+const NO_SCAN: View[] = ['boot', 'enrol', 'signin', 'openshift', 'tender', 'close'];
+
+/** A code from a scanner, on whatever screen: it sells, or a low tone says that this is not the moment. */
+export function scan(code: string): void {
+  if (sheets.value.length || NO_SCAN.indexOf(view.value) >= 0) {
+    soundBad();
+    say({ text: t('scan_not_here'), bad: true });
+    return;
+  }
+  if (view.value !== 'sale') go({ at: 'home' });
+  ask({ type: 'ScanCode', code }).then((answer) => {
+    if (!answer) return;
+    if ('ok' in answer) {
+      scanRefusal.value = null;
+      soundGood();
+    } else {
+      soundBad();
+      scanRefusal.value = answer.refused;
+    }
+  });
+}
+
+export function park(): void {
+  const now = cart.value;
+  if (!now || !now.lines.length) return;
+  run({ type: 'Park', label: null }).then((reply) => {
+    if (!reply) return;
+    closeSheets();
+    say({ text: t('parked_done') });
+    if (reply.type !== 'Cart') ask({ type: 'GetCart' });
+    refresh();
+  });
+}
+
+export function charge(): void {
+  const now = cart.value;
+  if (!now) return;
+  if (!now.lines.length) {
+    sayRefusal({ code: 'empty_cart', params: {} });
+    return;
+  }
+  hush();
+  go({ at: 'tender' });
+}
+

@@ -1,0 +1,77 @@
+import type { ComponentChildren } from 'preact';
+import type { DiscountInput } from '../bindings/DiscountInput';
+import type { RefusalCode } from '../bindings/RefusalCode';
+import frRefusal from '../../i18n/fr/refusal.json';
+import arRefusal from '../../i18n/ar/refusal.json';
+import enRefusal from '../../i18n/en/refusal.json';
+import fr from '../../i18n/fr/till.json';
+import ar from '../../i18n/ar/till.json';
+import en from '../../i18n/en/till.json';
+import { ageParts, formatAmount, formatFace } from '../shared/format';
+import { catalogue, lang, type NodeParams } from '../shared/i18n';
+import { Ltr } from '../shared/parts';
+import { status } from './state';
+
+// The assignments make a key that one language lacks, or a refusal without a text, an error of the type check.
+type TillKey = keyof typeof fr;
+const texts = catalogue<TillKey>({
+  fr,
+  ar: ar satisfies Record<TillKey, unknown>,
+  en: en satisfies Record<TillKey, unknown>,
+});
+const refusals = catalogue<RefusalCode>({ fr: frRefusal, ar: arRefusal, en: enRefusal });
+
+export const { t, tx } = texts;
+export type { TillKey };
+
+/** An amount with the store's currency: the number left to right, the symbol where the reading ends. */
+export function Money({ minor, sign }: { minor: number; sign?: boolean }) {
+  const currency = status.value?.store?.currency;
+  if (!currency) return null;
+  const symbol = lang.value === 'ar' ? currency.symbol_arabic : currency.symbol_latin;
+  return <span class="money"><Ltr>{(sign && minor > 0 ? '+' : '') + formatAmount(minor, currency.exponent)}</Ltr>{'\u00a0'}<span>{symbol}</span></span>;
+}
+
+/** The number alone, where the currency stands nearby. */
+export function Bare({ minor }: { minor: number }) {
+  return <Ltr>{formatAmount(minor, exponent())}</Ltr>;
+}
+
+/** What is written on a note or coin. */
+export function Face({ minor }: { minor: number }) {
+  return <Ltr>{formatFace(minor, exponent())}</Ltr>;
+}
+
+export function exponent(): number {
+  return status.value?.store?.currency.exponent ?? 2;
+}
+
+export function percentText(bp: number): string {
+  return formatFace(bp, 2).replace(/(\.\d)0$/, '$1');
+}
+
+export function ageText(ms: number): string {
+  const { unit, n } = ageParts(ms);
+  const key: TillKey = unit === 'seconds' ? 'time_seconds' : unit === 'minutes' ? 'time_minutes' : unit === 'hours' ? 'time_hours' : 'time_days';
+  return t(key, { n });
+}
+
+/** `10 %` or an amount; null for none. */
+export function discountNode(discount: DiscountInput): ComponentChildren {
+  if (discount.type === 'percent') return <Ltr>{percentText(discount.bp) + '\u00a0%'}</Ltr>;
+  return discount.type === 'amount' ? <Money minor={discount.minor} /> : null;
+}
+
+/** Text of a refusal, warning or problem. Unknown codes (a newer core, a printer's own) are shown as they are. */
+export function codeText(code: string, params: Record<string, string | number> = {}): ComponentChildren {
+  if (!refusals.has(code)) return tx('problem_code', { code: <Ltr>{code}</Ltr> });
+  const shown: NodeParams = {};
+  for (const name in params) {
+    const value = params[name] as string | number;
+    if (/_minor$/.test(name)) shown[name] = <Money minor={Number(value)} />;
+    else if (/_ms$/.test(name)) shown[name] = ageText(Number(value) + 999);
+    else if (/_bp$/.test(name)) shown[name] = <Ltr>{percentText(Number(value)) + '\u00a0%'}</Ltr>;
+    else shown[name] = <Ltr>{value}</Ltr>;
+  }
+  return refusals.tx(code, shown);
+}

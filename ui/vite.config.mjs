@@ -1,0 +1,57 @@
+import { defineConfig } from 'vite';
+import rtlcss from 'postcss-rtlcss';
+
+// The till is one classic script and one stylesheet: a handheld's WebView of Chromium 60 knows no ES
+// modules, and the content security policy forbids inline scripts. The office page is for evergreen browsers.
+
+const classicScript = {
+  name: 'classic-script',
+  enforce: 'post',
+  generateBundle: {
+    order: 'post',
+    handler(_options, bundle) {
+      const chunk = bundle['app.js'];
+      if (chunk) chunk.code = `(function(){"use strict";${chunk.code}\n})();`;
+    },
+  },
+  transformIndexHtml: {
+    order: 'post',
+    handler: (html) => html
+      .replace(/\s*<script type="module"[^>]*><\/script>/, '')
+      .replace(/ crossorigin/g, '')
+      .replace('</body>', '  <script src="./app.js"></script>\n</body>'),
+  },
+};
+
+// Without the element name, `[dir=ltr]` would also match inside the left-to-right spans of an Arabic page.
+const mirror = rtlcss({ mode: 'combined', ltrPrefix: 'html[dir="ltr"]', rtlPrefix: 'html[dir="rtl"]', bothPrefix: 'html[dir]' });
+
+export default defineConfig(({ mode }) => {
+  const till = mode !== 'office';
+  const name = till ? 'app' : 'office';
+  return {
+    base: './',
+    publicDir: false,
+    plugins: till ? [classicScript] : [],
+    css: { postcss: { plugins: [mirror] } },
+    build: {
+      outDir: 'dist',
+      emptyOutDir: till,
+      target: till ? 'es2015' : 'es2020',
+      cssTarget: till ? 'chrome60' : 'chrome100',
+      cssCodeSplit: false,
+      modulePreload: false,
+      assetsInlineLimit: 0,
+      reportCompressedSize: false,
+      rolldownOptions: {
+        input: till ? 'till.html' : 'office.html',
+        output: {
+          codeSplitting: false,
+          entryFileNames: `${name}.js`,
+          assetFileNames: (asset) => asset.names.some((file) => file.endsWith('.css')) ? `${name}.css` : 'fonts/[name][extname]',
+        },
+      },
+    },
+    test: { environment: 'jsdom', include: ['test/**/*.test.{ts,tsx}'] },
+  };
+});
