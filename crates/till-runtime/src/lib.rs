@@ -1,1 +1,17 @@
-//! till-runtime
+//! A running till: the thread that owns the [`till::Till`], the thread that talks to the server, and the
+//! thread that talks to the printer.
+//!
+//! Shells (the desktop app, the loopback HTTP door) start a [`Runtime`] and pass texts of requests through its
+//! [`Handle`]. Knows no window, no web server, no business rule and no SQL. Start at [`Runtime::start`], then
+//! read `core.rs`: everything that changes the till happens there, in one thread, in the order it came.
+
+pub mod clock;
+mod core;
+mod files;
+mod handle;
+mod net;
+mod paper;
+
+pub use files::{InspectError, render, verify};
+pub use handle::{CallError, EventKind, Handle, Runtime, RuntimeOptions, StartError, TillEvent};
+pub use ledger::VerifyReport;

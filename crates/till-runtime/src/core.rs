@@ -1,0 +1,689 @@
+//! The till's own thread: it alone owns the till, and everything reaches it through one inbox, in order.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::time::{Duration, Instant};
+
+use domain::ids::JobId;
+use ledger::{Ledger, LedgerError, PrintFilter, PrintJob, PrintKind, PrintState, PrintUpdate};
+use printer::{Cause, Event, Job, Outcome};
+use receipt::{Profile, Profiles};
+use sync_client::enrol::{self, EnrolOutcome};
+use sync_client::{Engine, EngineConfig, EngineEvent, Link, Standing, TransportOutcome};
+use till::door::{
+    Answer, Command, Enrolment, JobResult, PrinterTarget, RefusalCode, Reply, Request, SyncState,
+};
+use till::{PendingJob, PendingWork, ServerLink, SyncReport, Till, Unparsable};
+
+use crate::clock::Clock;
+use crate::handle::{EventKind, RuntimeOptions, TillEvent};
+use crate::net::{Errand, Purpose, Returned};
+use crate::paper::{StoreCall, StoreError, Wake};
+
+/// Pause between two tries to enrol.
+const ENROL_RETRY: Duration = Duration::from_secs(2);
+/// Tries without any answer before an enrolment is given up.
+const ENROL_TRIES: u32 = 3;
+/// Quiet time after which the write-ahead log is moved into the file.
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(2);
+/// Longest sleep: the wall clock is looked at again then.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// Shortest sleep, so that a timer that is always due does not spin.
+const SLEEP_MIN: Duration = Duration::from_millis(20);
+/// How long a stopping till waits for the job at the printer.
+const PAPER_PATIENCE: Duration = Duration::from_secs(10);
+/// A drawer that opens later than this after the sale would open unwatched.
+const KICK_AGE_MS_MAX: i64 = 10_000;
+/// Profile used when the one in the settings is unknown.
+const PROFILE_DEFAULT: &str = "generic-58";
+
+/// Everything that can reach the till.
+pub(crate) enum Inbox {
+    Call {
+        body: String,
+        reply: SyncSender<Result<String, Unparsable>>,
+    },
+    Command {
+        request: Box<Request>,
+        reply: SyncSender<Answer>,
+    },
+    Subscribe(Sender<TillEvent>),
+    Net(Returned),
+    Store(StoreCall),
+    PaperDone,
+    Stop,
+}
+
+/// The enrolment under way.
+#[derive(Debug)]
+struct EnrolTry {
+    job: JobId,
+    asking: bool,
+    unanswered: u32,
+    not_before: Instant,
+}
+
+/// The till and what it runs with.
+pub(crate) struct Core {
+    till: Till,
+    clock: Clock,
+    profiles: Profiles,
+    app: String,
+    engine: Engine,
+    link: Option<ServerLink>,
+    errands: Sender<Errand>,
+    wakes: Sender<Wake>,
+    listeners: Vec<Sender<TillEvent>>,
+    enrol: Option<EnrolTry>,
+    last_contact_wall: Option<i64>,
+    printer: (PrinterTarget, String),
+    offered: Option<JobId>,
+    /// Head at which drawers to open were looked for last.
+    kick_seq: u64,
+    head_seq: u64,
+    checkpointed_seq: u64,
+}
+
+impl Core {
+    pub fn new(
+        till: Till,
+        clock: Clock,
+        profiles: Profiles,
+        options: &RuntimeOptions,
+        seed: u64,
+        errands: Sender<Errand>,
+        wakes: Sender<Wake>,
+    ) -> Core {
+        let config = EngineConfig {
+            poll_ms: options.poll_ms,
+            ..EngineConfig::new(&options.app, seed)
+        };
+        let printer = (
+            till.settings().printer.clone(),
+            till.settings().profile.clone(),
+        );
+        let link = till.link();
+        let head_seq = till.ledger().map_or(0, |ledger| ledger.head().seq);
+        Core {
+            till,
+            clock,
+            profiles,
+            app: options.app.clone(),
+            engine: Engine::new(config),
+            link,
+            errands,
+            wakes,
+            listeners: Vec::new(),
+            enrol: None,
+            last_contact_wall: None,
+            printer,
+            offered: None,
+            kick_seq: 0,
+            head_seq,
+            checkpointed_seq: 0,
+        }
+    }
+
+    pub fn printer_target(&self) -> PrinterTarget {
+        self.till.settings().printer.clone()
+    }
+
+    pub fn printer_profile(&self) -> Profile {
+        let wanted = &self.till.settings().profile;
+        let found = self
+            .profiles
+            .get(wanted)
+            .or_else(|| self.profiles.get(PROFILE_DEFAULT));
+        found
+            .expect("the default profile ships with the program")
+            .clone()
+    }
+
+    pub fn run(mut self, inbox: &Receiver<Inbox>) {
+        if let Some(ledger) = self.till.ledger_mut() {
+            match recover(ledger) {
+                Ok(0) => {}
+                Ok(count) => tracing::warn!(
+                    printer.jobs = count,
+                    "print jobs were interrupted, the paper needs a look"
+                ),
+                Err(error) => {
+                    tracing::error!(cause = %error, "interrupted print jobs cannot be marked")
+                }
+            }
+        }
+        loop {
+            self.pump();
+            match inbox.recv_timeout(self.sleep()) {
+                Ok(Inbox::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => self.idle(),
+            }
+        }
+        self.finish(inbox);
+    }
+
+    /// Everything that may have become possible by what happened last.
+    fn pump(&mut self) {
+        if let Some(ledger) = self.till.ledger_mut()
+            && let Err(error) = ledger.ensure_open()
+        {
+            tracing::error!(cause = %error, "the ledger cannot be opened again");
+            return;
+        }
+        self.follow_settings();
+        self.offer_paper();
+        self.try_enrol();
+        self.try_sync();
+    }
+
+    fn sleep(&self) -> Duration {
+        let mut sleep = SLEEP_MAX;
+        if self.link.is_some()
+            && let Some(ms) = self.engine.next_wake_ms(&self.clock.now())
+        {
+            sleep = sleep.min(Duration::from_millis(ms));
+        }
+        if let Some(tried) = self.enrol.as_ref().filter(|tried| !tried.asking) {
+            sleep = sleep.min(tried.not_before.saturating_duration_since(Instant::now()));
+        }
+        if self.checkpointed_seq != self.head_seq {
+            sleep = sleep.min(CHECKPOINT_AFTER);
+        }
+        sleep.max(SLEEP_MIN)
+    }
+
+    /// Nobody asked for anything for a while: the one moment at which a checkpoint delays no sale.
+    fn idle(&mut self) {
+        if self.checkpointed_seq == self.head_seq {
+            return;
+        }
+        if let Some(ledger) = self.till.ledger_mut() {
+            self.checkpointed_seq = self.head_seq;
+            if let Err(error) = ledger.checkpoint() {
+                tracing::warn!(cause = %error, "checkpoint put off");
+            }
+        }
+    }
+
+    fn take(&mut self, message: Inbox) {
+        match message {
+            Inbox::Call { body, reply } => {
+                let Ok(context) = self.clock.context() else {
+                    return;
+                };
+                let answer = self.till.handle_json(&body, context);
+                // The caller may have hung up; the answer is stored and waits for the repetition.
+                let _ = reply.send(answer);
+                self.after_command();
+            }
+            Inbox::Command { request, reply } => {
+                let Ok(context) = self.clock.context() else {
+                    return;
+                };
+                let answer = self.till.handle(&request, context);
+                let _ = reply.send(answer);
+                self.after_command();
+            }
+            Inbox::Subscribe(listener) => self.listeners.push(listener),
+            Inbox::Net(returned) => match returned.purpose {
+                Purpose::Sync => self.take_sync(returned),
+                Purpose::Enrol(job) => self.take_enrol(job, returned),
+            },
+            Inbox::Store(call) => self.take_store(call),
+            Inbox::PaperDone | Inbox::Stop => {}
+        }
+    }
+
+    /// Sockets and files are closed in an order that leaves no job in doubt that need not be.
+    fn finish(mut self, inbox: &Receiver<Inbox>) {
+        let (errands, wakes) = (self.errands.clone(), self.wakes.clone());
+        // Hanging up ends the other threads; the fields are replaced by channels nobody reads.
+        self.errands = std::sync::mpsc::channel().0;
+        self.wakes = std::sync::mpsc::channel().0;
+        drop((errands, wakes));
+        let deadline = Instant::now() + PAPER_PATIENCE;
+        while let Ok(message) =
+            inbox.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            match message {
+                Inbox::Store(call) => self.take_store(call),
+                Inbox::PaperDone => break,
+                Inbox::Call { .. }
+                | Inbox::Command { .. }
+                | Inbox::Subscribe(_)
+                | Inbox::Net(_)
+                | Inbox::Stop => {}
+            }
+        }
+        if let Some(ledger) = self.till.ledger_mut()
+            && let Err(error) = ledger.checkpoint()
+        {
+            tracing::warn!(cause = %error, "the last checkpoint was left to the next start");
+        }
+    }
+
+    fn tell(&mut self, kind: EventKind) {
+        self.listeners
+            .retain(|listener| listener.send(TillEvent { kind }).is_ok());
+    }
+
+    fn after_command(&mut self) {
+        if self.till.take_sync_request() {
+            self.engine.nudge();
+            // Somebody who asks for a sync also wants the printer tried.
+            let _ = self.wakes.send(Wake::Look);
+        }
+        let head = self.till.ledger().map_or(0, |ledger| ledger.head().seq);
+        if head != self.head_seq {
+            self.head_seq = head;
+            self.tell(EventKind::Status);
+        }
+    }
+
+    fn internal(&mut self, command: Command) -> Option<Answer> {
+        match self.clock.context() {
+            Ok(context) => Some(self.till.handle_internal(command, context)),
+            Err(error) => {
+                tracing::error!(cause = %error, "a command of the program itself was left out");
+                None
+            }
+        }
+    }
+}
+
+/// Enrolment.
+impl Core {
+    fn try_enrol(&mut self) {
+        let Some(PendingJob { job, work }) = self.till.pending() else {
+            self.enrol = None;
+            return;
+        };
+        let PendingWork::Enrol {
+            server,
+            code,
+            key_algorithm,
+            public_key,
+        } = work;
+        let now = Instant::now();
+        let tried = match self.enrol.take().filter(|tried| tried.job == job) {
+            Some(tried) => tried,
+            None => EnrolTry {
+                job,
+                asking: false,
+                unanswered: 0,
+                not_before: now,
+            },
+        };
+        if tried.asking || now < tried.not_before {
+            self.enrol = Some(tried);
+            return;
+        }
+        let outgoing = enrol::request(&code, key_algorithm, &public_key, &self.app);
+        let asking = self
+            .errands
+            .send(Errand {
+                server,
+                outgoing,
+                purpose: Purpose::Enrol(job),
+            })
+            .is_ok();
+        self.enrol = Some(EnrolTry {
+            asking,
+            not_before: now + ENROL_RETRY,
+            ..tried
+        });
+    }
+
+    fn take_enrol(&mut self, job: JobId, returned: Returned) {
+        let Some(tried) = self.enrol.as_mut().filter(|tried| tried.job == job) else {
+            return;
+        };
+        tried.asking = false;
+        tried.not_before = Instant::now() + ENROL_RETRY;
+        let outcome = match returned.outcome {
+            Ok(outcome) => enrol::read(&outcome),
+            Err(error) => {
+                tracing::warn!(cause = %error, "the server's address cannot be used");
+                return self.enrol_result(job, failed(RefusalCode::BadServerAddress));
+            }
+        };
+        match outcome {
+            EnrolOutcome::Enrolled(enrolled) => {
+                let enrolled = serde_json::to_string(&enrolled).expect("an answer is plain data");
+                self.enrol_result(job, JobResult::Enrolled { enrolled });
+            }
+            EnrolOutcome::Pending { fingerprint } => {
+                tried.unanswered = 0;
+                self.enrol_result(job, JobResult::EnrolPending { fingerprint });
+            }
+            EnrolOutcome::CodeInvalid => {
+                self.enrol_result(job, failed(RefusalCode::EnrolCodeInvalid))
+            }
+            EnrolOutcome::Busy { after_ms } => {
+                tried.not_before =
+                    Instant::now() + Duration::from_millis(after_ms.clamp(1_000, 60_000));
+            }
+            EnrolOutcome::Unreachable => {
+                tried.unanswered += 1;
+                let given_up = tried.unanswered >= ENROL_TRIES;
+                // An owner who has the fingerprint in hand may take an hour, and the network with them.
+                if given_up && !matches!(self.enrolment(), Some(Enrolment::Pending { .. })) {
+                    self.enrol_result(job, failed(RefusalCode::ServerUnreachable));
+                }
+            }
+            EnrolOutcome::Nonsense => self.enrol_result(job, failed(RefusalCode::ServerNonsense)),
+        }
+    }
+
+    fn enrol_result(&mut self, job: JobId, result: JobResult) {
+        let before = self.enrolment();
+        if let Some(Answer::Refused(refusal)) = self.internal(Command::JobFinished { job, result })
+        {
+            tracing::error!(refusal.code = ?refusal.code, "the result of the enrolment was not taken");
+        }
+        self.link = self.till.link();
+        self.after_command();
+        if self.enrolment() != before {
+            self.tell(EventKind::Status);
+        }
+    }
+
+    fn enrolment(&mut self) -> Option<Enrolment> {
+        match self.internal(Command::Status {}) {
+            Some(Answer::Ok(Reply::Status(status))) => Some(status.enrolment),
+            _ => None,
+        }
+    }
+}
+
+fn failed(code: RefusalCode) -> JobResult {
+    let code = serde_json::to_value(code)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned));
+    JobResult::Failed {
+        code: code.expect("a refusal code is a text"),
+    }
+}
+
+/// Synchronisation.
+impl Core {
+    fn try_sync(&mut self) {
+        let (Some(link), Some(ledger)) = (&self.link, self.till.ledger()) else {
+            return;
+        };
+        let identity = Link {
+            tenant: link.tenant.clone(),
+            device: link.device,
+            token: link.token.clone(),
+            authority: link.authority.clone(),
+            epoch: link.epoch,
+        };
+        let now = self.clock.now();
+        if let Some(outgoing) = self
+            .engine
+            .poll(ledger, &identity, self.till.signing_key(), &now)
+        {
+            let errand = Errand {
+                server: link.server.clone(),
+                outgoing,
+                purpose: Purpose::Sync,
+            };
+            if self.errands.send(errand).is_err() {
+                tracing::error!("the thread that talks to the server has ended");
+            }
+        }
+        self.report_sync();
+    }
+
+    fn take_sync(&mut self, returned: Returned) {
+        let outcome = returned.outcome.unwrap_or_else(|error| {
+            tracing::warn!(cause = %error, "the server's address cannot be used");
+            TransportOutcome::NotOurs
+        });
+        let now = self.clock.now();
+        let Some(ledger) = self.till.ledger_mut() else {
+            return;
+        };
+        let events = self.engine.handle(ledger, returned.ticket, outcome, &now);
+        let changed = events
+            .iter()
+            .any(|event| !matches!(event, EngineEvent::Contact { .. }));
+        if events
+            .iter()
+            .any(|event| matches!(event, EngineEvent::Contact { .. }))
+        {
+            self.last_contact_wall = Some(now.wall_ms);
+        }
+        for event in &events {
+            match event {
+                EngineEvent::Quarantined(quarantined) => {
+                    for bad in quarantined {
+                        tracing::warn!(event.seq = bad.seq, code = %bad.code, "the server keeps an event it cannot use");
+                    }
+                }
+                EngineEvent::EpochChanged { epoch, .. } => {
+                    tracing::warn!(epoch, "the server was restored or replaced")
+                }
+                EngineEvent::StandingChanged(standing) => {
+                    tracing::info!(?standing, "synchronisation")
+                }
+                EngineEvent::Contact { .. }
+                | EngineEvent::Acked { .. }
+                | EngineEvent::Applied { .. }
+                | EngineEvent::FeedReset(_)
+                | EngineEvent::StreamBroken(_) => {}
+            }
+        }
+        self.report_sync();
+        if changed {
+            self.tell(EventKind::Sync);
+        }
+    }
+
+    fn report_sync(&mut self) {
+        let (state, problem) = match self.engine.standing() {
+            Standing::Starting => (SyncState::Starting, None),
+            Standing::Online => (SyncState::Online, None),
+            Standing::Offline => (SyncState::Offline, None),
+            Standing::Problem(problem) => (SyncState::Problem, Some(problem.code().to_owned())),
+        };
+        self.till.report_sync(SyncReport {
+            state,
+            last_contact_wall: self.last_contact_wall,
+            problem,
+        });
+    }
+}
+
+/// Printing.
+impl Core {
+    fn follow_settings(&mut self) {
+        let settings = self.till.settings();
+        if settings.printer == self.printer.0 && settings.profile == self.printer.1 {
+            return;
+        }
+        self.printer = (settings.printer.clone(), settings.profile.clone());
+        let wake = Wake::Printer(self.printer_target(), Box::new(self.printer_profile()));
+        // A printer thread that ended has said why.
+        let _ = self.wakes.send(wake);
+        self.till.report_printer(None);
+        self.tell(EventKind::Print);
+    }
+
+    /// Wakes the printer's thread for a job it has not been woken for, and opens drawers at once: a drawer does
+    /// not wait behind paper.
+    fn offer_paper(&mut self) {
+        if self.kick_seq != self.head_seq {
+            self.kick_seq = self.head_seq;
+            self.kick_drawers();
+        }
+        let Some(ledger) = self.till.ledger() else {
+            return;
+        };
+        match ledger.next_print_job() {
+            Ok(next) => {
+                let next = next.map(|job| job.job);
+                if next.is_some() && next != self.offered {
+                    let _ = self.wakes.send(Wake::Look);
+                    self.tell(EventKind::Print);
+                }
+                self.offered = next;
+            }
+            Err(error) => tracing::error!(cause = %error, "the print queue cannot be read"),
+        }
+    }
+
+    /// Hands queued openings to the printer's thread, claimed; one that comes too late is given up, because the
+    /// drawer would open unwatched.
+    fn kick_drawers(&mut self) {
+        let now_wall = self.clock.now().wall_ms;
+        let has_drawer = matches!(self.printer.0, PrinterTarget::Tcp { .. });
+        let Some(ledger) = self.till.ledger_mut() else {
+            return;
+        };
+        let jobs = match ledger.print_jobs(PrintFilter::Pending) {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                tracing::error!(cause = %error, "the print queue cannot be read");
+                return;
+            }
+        };
+        for kick in jobs
+            .iter()
+            .filter(|job| is_kick(job) && job.state == PrintState::Queued)
+        {
+            let timely = has_drawer && now_wall.saturating_sub(kick.wall) <= KICK_AGE_MS_MAX;
+            let update = if timely {
+                PrintUpdate::Claimed
+            } else {
+                PrintUpdate::Cancelled
+            };
+            match mark(ledger, kick.job, &update) {
+                Ok(()) if timely => {
+                    let _ = self.wakes.send(Wake::Kick(kick.job, Instant::now()));
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(cause = %error, "the opening of the drawer cannot be marked")
+                }
+            }
+        }
+    }
+
+    fn take_store(&mut self, call: StoreCall) {
+        let ledger = self.till.ledger_mut();
+        match call {
+            StoreCall::Next(reply) => {
+                let _ = reply.send(ledger.map_or(Ok(None), |ledger| next_document(ledger)));
+            }
+            StoreCall::Claim(job, reply) => {
+                let _ = reply.send(ledger.map_or(Err(StoreError::Stopped), |ledger| {
+                    mark(ledger, job, &PrintUpdate::Claimed)
+                }));
+            }
+            StoreCall::Outcome(job, outcome, reply) => {
+                let update = update_of(outcome);
+                let _ = reply.send(ledger.map_or(Err(StoreError::Stopped), |ledger| {
+                    mark(ledger, job, &update)
+                }));
+            }
+            StoreCall::Recover(reply) => {
+                // Done before the first message, see `run`.
+                let _ = reply.send(Ok(0));
+            }
+            StoreCall::Kicked(job, outcome) => {
+                if let Some(ledger) = ledger {
+                    // A drawer is never tried twice: what did not start is given up.
+                    let update = match outcome {
+                        Outcome::Printed | Outcome::Accepted => PrintUpdate::Accepted,
+                        Outcome::NotStarted(_) | Outcome::Uncertain(_) => PrintUpdate::Cancelled,
+                    };
+                    if let Err(error) = mark(ledger, job, &update) {
+                        tracing::error!(cause = %error, "the opening of the drawer cannot be marked");
+                    }
+                }
+                tracing::debug!(printer.outcome = outcome.code(), "drawer");
+            }
+            StoreCall::Seen(event) => {
+                let problem = match event {
+                    Event::Blocked { cause, .. }
+                    | Event::Finished {
+                        outcome: Outcome::NotStarted(cause),
+                        ..
+                    } => Some(cause.code().to_owned()),
+                    Event::Idle | Event::Waiting | Event::Finished { .. } => None,
+                };
+                self.till.report_printer(problem);
+                self.tell(EventKind::Print);
+            }
+        }
+    }
+}
+
+/// The oldest job that goes on paper.
+fn next_document(ledger: &Ledger) -> Result<Option<Job>, StoreError> {
+    let first = match ledger.next_print_job()? {
+        Some(job) if is_kick(&job) => {
+            let pending = ledger.print_jobs(PrintFilter::Pending)?;
+            pending
+                .into_iter()
+                .find(|job| job.state == PrintState::Queued && !is_kick(job))
+        }
+        other => other,
+    };
+    Ok(first.map(|job| Job {
+        id: job.job.to_string(),
+        label: label(&job),
+        document: job.document,
+    }))
+}
+
+fn label(job: &PrintJob) -> String {
+    match job.copy {
+        0 => job.number.clone(),
+        copy => format!("{}-copy{copy}", job.number),
+    }
+}
+
+/// Whether a job opens the drawer and has no paper.
+fn is_kick(job: &PrintJob) -> bool {
+    job.kind == PrintKind::Kick
+}
+
+/// After a start: what was claimed may be on paper, a person has to look. Drawers are past.
+fn recover(ledger: &mut Ledger) -> Result<u64, StoreError> {
+    let mut uncertain = 0;
+    for job in ledger.print_jobs(PrintFilter::Pending)? {
+        if is_kick(&job) {
+            mark(ledger, job.job, &PrintUpdate::Cancelled)?;
+        } else if job.state == PrintState::Claimed {
+            mark(
+                ledger,
+                job.job,
+                &PrintUpdate::Uncertain {
+                    cause: Cause::Interrupted.code().to_owned(),
+                },
+            )?;
+            uncertain += 1;
+        }
+    }
+    Ok(uncertain)
+}
+
+fn mark(ledger: &mut Ledger, job: JobId, update: &PrintUpdate) -> Result<(), StoreError> {
+    Ok(ledger.write(|tx| -> Result<(), LedgerError> { tx.mark_print(job, update) })?)
+}
+
+fn update_of(outcome: Outcome) -> PrintUpdate {
+    match outcome {
+        Outcome::Printed => PrintUpdate::Printed,
+        Outcome::Accepted => PrintUpdate::Accepted,
+        Outcome::NotStarted(cause) => PrintUpdate::Queued {
+            cause: Some(cause.code().to_owned()),
+            not_before_wall: None,
+        },
+        Outcome::Uncertain(cause) => PrintUpdate::Uncertain {
+            cause: cause.code().to_owned(),
+        },
+    }
+}
