@@ -371,11 +371,9 @@ pub(crate) fn understands(pk: &str, text: &str) -> bool {
 /// What a page changed in the catalogue; words are indexed at its end, when the styles are in too.
 #[derive(Default)]
 pub(crate) struct CatalogueChanges {
-    /// Rows of variants to index, and the variant where it is at hand.
+    /// Rows of variants to index: the variant if it changed, none if only its style did.
     variants: BTreeMap<i64, Option<Variant>>,
     styles: BTreeSet<StyleId>,
-    /// Rows that were in the index before the page.
-    indexed: BTreeSet<i64>,
 }
 
 impl CatalogueChanges {
@@ -432,10 +430,7 @@ impl CatalogueChanges {
             let mut statement = ledger.prepare("SELECT id FROM item WHERE style = ?1")?;
             for id in statement.query_map([Id(style.0)], |row| row.get(0))? {
                 let id: i64 = id?;
-                if !self.variants.contains_key(&id) {
-                    self.variants.insert(id, None);
-                    self.indexed.insert(id);
-                }
+                self.variants.entry(id).or_insert(None);
             }
         }
         let mut styles: BTreeMap<StyleId, BTreeSet<String>> = BTreeMap::new();
@@ -443,15 +438,13 @@ impl CatalogueChanges {
             let variant = match variant {
                 Some(variant) => variant,
                 None => {
+                    forget_words(ledger, id)?;
                     let text: String = ledger
                         .prepare("SELECT row FROM feed_row WHERE id = ?1")?
                         .query_row([id], |row| row.get(0))?;
                     read(&id.to_string(), &text)?
                 }
             };
-            if self.indexed.contains(&id) {
-                forget_words(ledger, id)?;
-            }
             let mut words = match styles.get(&variant.style) {
                 Some(words) => words.clone(),
                 None => {

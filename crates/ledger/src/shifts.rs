@@ -78,7 +78,7 @@ impl Ledger {
         if i64::try_from(z).is_err() {
             return Ok(None);
         }
-        let found: Option<(u64, Vec<u8>, i64, u64, Vec<u8>)> = self
+        let found: Option<ClosingRow> = self
             .prepare(
                 "SELECT c.seq, c.bytes, c.wall, o.seq, o.bytes FROM shift s \
                  JOIN event c ON c.seq = s.closed_seq JOIN event o ON o.seq = s.opened_seq WHERE s.z_number = ?1",
@@ -98,6 +98,9 @@ impl Ledger {
         }
     }
 }
+
+/// Closing event, its bytes and wall clock; opening event and its bytes.
+type ClosingRow = (u64, Vec<u8>, i64, u64, Vec<u8>);
 
 fn read_opening(seq: u64, bytes: &[u8]) -> Result<ShiftOpened, LedgerError> {
     match read_fact(seq, bytes)?.1 {
