@@ -1,1 +1,214 @@
+import { signal } from '@preact/signals';
+import { render, type ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import fr from '../../i18n/fr/office.json';
+import ar from '../../i18n/ar/office.json';
+import en from '../../i18n/en/office.json';
 import '../shared/fonts.css';
+import '../shared/tokens.css';
+import './office.css';
+import { ageParts, formatAmount, formatTime } from '../shared/format';
+import { applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
+import { Empty, Icon, Langs, Ltr, Pill, Qty } from '../shared/parts';
+import { api, OfficeRefusal, type Me, type StockPage, type Takings, type TillLine } from './api';
+
+type Key = keyof typeof fr;
+const { t, tx } = catalogue<Key>({ fr, ar: ar satisfies Record<Key, unknown>, en: en satisfies Record<Key, unknown> });
+
+type Tab = 'stock' | 'takings' | 'tills';
+const TABS: [Tab, Key][] = [['stock', 'tab_stock'], ['takings', 'tab_takings'], ['tills', 'tab_tills']];
+const REFRESH_MS = 5000;
+const PAGE_ROWS = 50;
+/** A till that said nothing for this long is shown as silent. */
+const SILENT_MS = 5 * 60 * 1000;
+
+const me = signal<Me | null | undefined>(undefined);
+const tab = signal<Tab>('stock');
+const unreachable = signal(false);
+
+/** How amounts of a currency are written; the server sends its code. */
+const CURRENCIES: Record<string, { exponent: number; latin: string; arabic: string }> = {
+  TND: { exponent: 3, latin: 'DT', arabic: 'د.ت' },
+  MAD: { exponent: 2, latin: 'DH', arabic: 'د.م' },
+  EUR: { exponent: 2, latin: 'EUR', arabic: 'يورو' },
+};
+
+function Amount({ minor, currency }: { minor: number; currency: string }) {
+  const known = CURRENCIES[currency] || { exponent: 2, latin: currency, arabic: currency };
+  return <span class="money"><Ltr>{formatAmount(minor, known.exponent)}</Ltr>{'\u00a0'}<span>{lang.value === 'ar' ? known.arabic : known.latin}</span></span>;
+}
+
+function ageText(ms: number): string {
+  const { unit, n } = ageParts(ms);
+  return t(('time_' + unit) as Key, { n });
+}
+
+function heard(refusal: unknown): void {
+  if (refusal instanceof OfficeRefusal && refusal.code === 'sign_in') me.value = null;
+  else unreachable.value = true;
+}
+
+/** Asks now and every few seconds; the last good answer stays on screen while the server is away. */
+function useFresh<T>(ask: () => Promise<T>, deps: unknown[]): T | null {
+  const [value, setValue] = useState<T | null>(null);
+  const turn = useRef(0);
+  useEffect(() => {
+    const mine = turn.current += 1;
+    let timer = 0;
+    const load = () => {
+      ask().then((answer) => {
+        if (mine !== turn.current) return;
+        unreachable.value = false;
+        setValue(answer);
+      }, (refusal) => { if (mine === turn.current) heard(refusal); }).then(() => {
+        if (mine === turn.current) timer = window.setTimeout(load, REFRESH_MS);
+      });
+    };
+    load();
+    return () => {
+      turn.current += 1;
+      clearTimeout(timer);
+    };
+  }, deps);
+  return value;
+}
+
+function Stock() {
+  const [query, setQuery] = useState('');
+  const [asked, setAsked] = useState('');
+  const [offset, setOffset] = useState(0);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      setAsked(query.trim());
+      setOffset(0);
+    }, 150);
+    return () => clearTimeout(timer);
+  }, [query]);
+  const page = useFresh<StockPage>(() => api.stock(asked, offset, PAGE_ROWS), [asked, offset]);
+  return <section>
+    <div class="tools"><label class="find"><Icon name="search" /><input type="search" data-testid="stock-search" {...(query ? { dir: 'auto' as const } : {})} autocomplete="off" aria-label={t('search')} placeholder={t('search')} value={query} onInput={(event) => setQuery(event.currentTarget.value)} /></label>
+      {page && page.total > 0 ? <div class="pager"><span class="quiet">{tx('rows', { from: <Ltr>{page.offset + 1}</Ltr>, to: <Ltr>{page.offset + page.rows.length}</Ltr>, count: page.total })}</span>
+        <button type="button" class="btn" disabled={offset === 0} onClick={() => setOffset(Math.max(0, offset - PAGE_ROWS))}>{t('previous')}</button>
+        <button type="button" class="btn" disabled={page.offset + page.rows.length >= page.total} onClick={() => setOffset(offset + PAGE_ROWS)}>{t('next')}</button></div> : null}</div>
+    {!page ? <p class="quiet">{t('loading')}</p> : !page.rows.length ? <Empty icon="search" title={t('none_found')} />
+      : <div class="table-box"><table><thead><tr><th>{t('item')}</th><th>{t('sku')}</th>{page.locations.map((at) => <th key={at} class="num">{nameOf(page.location_names[at] || { fr: at })}</th>)}</tr></thead>
+        <tbody>{page.rows.map((row) => <tr key={row.variant} data-testid={'stock-row-' + row.sku}>
+          <td><b>{nameOf(row.names)}</b><span class="quiet under">{row.options.map((option) => option.value).join(' / ')}</span></td>
+          <td class="quiet"><Ltr>{row.sku}</Ltr></td>
+          {page.locations.map((at) => {
+            const held = row.quantities[at];
+            return <td key={at} class={held === undefined ? 'num none' : held <= 0 ? 'num low' : 'num'} data-testid={'stock-' + row.sku + '-' + at} data-quantity={held}>{held === undefined ? '–' : <Qty of={held} />}</td>;
+          })}</tr>)}</tbody></table></div>}
+  </section>;
+}
+
+function shiftDay(date: string, by: number): string {
+  const [year, month, day] = date.split('-').map(Number) as [number, number, number];
+  return new Date(Date.UTC(year, month - 1, day + by)).toISOString().slice(0, 10);
+}
+
+function TakingsOfDay() {
+  const [date, setDate] = useState<string | null>(null);
+  const page = useFresh<Takings>(() => api.takings(date), [date]);
+  const shown = date || (page ? page.date : null);
+  const stores: string[] = [];
+  if (page) for (const row of page.rows) if (stores.indexOf(row.store) < 0) stores.push(row.store);
+  return <section>
+    <div class="tools"><div class="days">
+      <button type="button" class="ib" aria-label={t('previous_day')} disabled={!shown} onClick={() => { if (shown) setDate(shiftDay(shown, -1)); }}><span class="flip"><Icon name="next" /></span></button>
+      <b class="day"><Ltr>{shown ? formatTime(shown) : ''}</Ltr></b>
+      <button type="button" class="ib" aria-label={t('next_day')} disabled={!shown} onClick={() => { if (shown) setDate(shiftDay(shown, 1)); }}><Icon name="next" /></button>
+      <button type="button" class="btn" onClick={() => setDate(null)}>{t('today')}</button></div></div>
+    {!page ? <p class="quiet">{t('loading')}</p> : !page.rows.length ? <Empty icon="chart" title={t('none_takings')} />
+      : <div><div class="totals">{page.totals.map((total) => <div key={total.currency} class="total"><span class="quiet">{tx('per_currency', { currency: <Ltr>{total.currency}</Ltr> })}</span>
+        <b data-testid={'takings-total-' + total.currency} data-minor={total.takings_minor}><Amount minor={total.takings_minor} currency={total.currency} /></b>
+        <span class="quiet">{t('sales')}{' '}<Ltr>{total.receipts}</Ltr>{' · '}{t('units')}{' '}<Qty of={total.units} /></span></div>)}</div>
+        <div class="table-box"><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th class="num">{t('sales')}</th><th class="num">{t('reversals')}</th><th class="num">{t('units')}</th><th class="num">{t('takings')}</th></tr></thead>
+          <tbody>{stores.map((store) => page.rows.filter((row) => row.store === store).map((row, i) => <tr key={store + row.till + row.currency} data-testid={'takings-row-' + row.store + '-' + row.till}>
+            <td>{i === 0 ? <b>{nameOf(page.stores[store] || { fr: store })}</b> : null}</td><td><Ltr>{row.till}</Ltr></td><td class="num"><Ltr>{row.receipts}</Ltr></td>
+            <td class={row.reversals ? 'num low' : 'num none'}><Ltr>{row.reversals}</Ltr></td><td class="num"><Qty of={row.units} /></td><td class="num"><b><Amount minor={row.takings_minor} currency={row.currency} /></b></td></tr>))}</tbody></table></div></div>}
+  </section>;
+}
+
+function TillState({ row }: { row: TillLine }) {
+  if (row.revoked) return <Pill tone="bad">{t('state_revoked')}</Pill>;
+  if (row.quarantined) return <Pill tone="bad">{t('state_problem')}</Pill>;
+  if (row.contact_age_ms > SILENT_MS) return <Pill tone="wait">{t('state_late')}</Pill>;
+  return <Pill tone="ok">{t('state_online')}</Pill>;
+}
+
+function TillList() {
+  const page = useFresh(() => Promise.all([api.tills(), api.takings(null)]), []);
+  if (!page) return <p class="quiet">{t('loading')}</p>;
+  const [{ rows }, { stores }] = page;
+  if (!rows.length) return <Empty icon="store" title={t('none_tills')} />;
+  return <div class="table-box"><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th /><th>{t('last_contact')}</th><th>{t('backlog')}</th><th>{t('version')}</th></tr></thead>
+    <tbody>{rows.map((row) => <tr key={row.device} data-testid={'till-row-' + row.store + '-' + row.till}>
+      <td><b>{nameOf(stores[row.store] || { fr: row.store })}</b></td><td><Ltr>{row.till}</Ltr></td>
+      <td><TillState row={row} />{row.quarantined ? <span class="quiet under">{tx('quarantined', { count: row.quarantined })}</span> : null}</td>
+      <td>{tx('ago', { time: ageText(row.contact_age_ms) })}</td>
+      <td data-testid={'backlog-' + row.store + '-' + row.till} data-unsynced={row.unsynced} class={row.unsynced ? 'low' : 'quiet'}>{row.unsynced
+        ? <span><b><Ltr>{row.unsynced}</Ltr></b>{row.oldest_age_ms !== null ? <span class="quiet">{' '}{tx('backlog_age', { time: ageText(row.oldest_age_ms) })}</span> : null}</span> : t('backlog_none')}</td>
+      <td class="quiet"><Ltr>{row.app}</Ltr></td></tr>)}</tbody></table></div>;
+}
+
+function SignIn() {
+  const [name, setName] = useState('');
+  const [password, setPassword] = useState('');
+  const [failed, setFailed] = useState<ComponentChildren>(null);
+  const [sent, setSent] = useState(false);
+  return <main class="door"><form class="card" onSubmit={(event) => {
+    event.preventDefault();
+    if (sent) return;
+    setSent(true);
+    setFailed(null);
+    api.login(name.trim(), password).then((answer) => {
+      unreachable.value = false;
+      me.value = answer;
+    }, (refusal: OfficeRefusal) => {
+      setSent(false);
+      setFailed(refusal.code === 'blocked' ? tx('sign_in_wait', { time: ageText(refusal.after_ms + 999) }) : refusal.code === 'wrong_password' ? t('sign_in_failed') : t('unreachable'));
+    });
+  }}>
+    <span class="mark" aria-hidden="true"><Icon name="store" /></span>
+    <h1>{t('title')}</h1><p class="quiet lead">{t('sign_in_hint')}</p>
+    <label class="field"><span>{t('user')}</span><input data-testid="office-user" dir="ltr" autocomplete="username" autocapitalize="none" spellcheck={false} value={name} onInput={(event) => setName(event.currentTarget.value)} /></label>
+    <label class="field"><span>{t('password')}</span><input data-testid="office-password" dir="ltr" type="password" autocomplete="current-password" value={password} onInput={(event) => setPassword(event.currentTarget.value)} /></label>
+    {failed ? <p class="alert lead" role="alert" data-testid="office-error">{failed}</p> : null}
+    <button type="submit" class="btn go wide tall" data-testid="office-sign-in" disabled={sent || !name.trim() || !password}>{t('sign_in')}</button>
+    <div class="door-langs"><Langs names={langNames()} pick={applyLang} /></div>
+  </form></main>;
+}
+
+const langNames = () => ({ fr: t('lang_fr'), ar: t('lang_ar'), en: t('lang_en') });
+
+function Office() {
+  if (me.value === undefined) return <main class="door"><p class="quiet">{unreachable.value ? t('unreachable') : t('loading')}</p></main>;
+  if (me.value === null) return <SignIn />;
+  return <div class="office">
+    <header class="top"><span class="mark" aria-hidden="true"><Icon name="store" /></span><h1>{me.value.chain}<span class="quiet">{t('title')}</span></h1>
+      <nav class="nav" role="tablist">{TABS.map(([name, key]) => <button key={name} type="button" role="tab" aria-selected={tab.value === name} class={tab.value === name ? 'on' : ''} data-testid={'tab-' + name} onClick={() => { tab.value = name; location.hash = name; }}>{t(key)}</button>)}</nav>
+      <Langs names={{ fr: 'FR', ar: 'ع', en: 'EN' }} pick={applyLang} />
+      <button type="button" class="btn out" data-testid="office-sign-out" onClick={() => api.logout().then(() => { me.value = null; })}>{t('sign_out')}</button></header>
+    {unreachable.value ? <p class="away" role="alert"><Icon name="alert" />{t('unreachable')}</p> : null}
+    <main class="page">{tab.value === 'stock' ? <Stock /> : tab.value === 'takings' ? <TakingsOfDay /> : <TillList />}</main>
+  </div>;
+}
+
+function start(): void {
+  applyLang(rememberedLang());
+  const named = location.hash.slice(1);
+  if (named === 'takings' || named === 'tills') tab.value = named;
+  const root = document.getElementById('app');
+  if (root) render(<Office />, root);
+  const who = () => api.me().then((answer) => {
+    unreachable.value = false;
+    me.value = answer;
+  }, (refusal) => {
+    heard(refusal);
+    if (me.value === undefined) setTimeout(who, REFRESH_MS);
+  });
+  who();
+}
+
+start();

@@ -1,0 +1,52 @@
+import type { Names } from '../bindings/Names';
+
+/** What `/office/api` answers; amounts in minor units, quantities in thousandths. */
+export interface Me { tenant: string; chain: string; name: string }
+export interface StockLine {
+  variant: string; sku: string; style: string; names: Names; brand: string; category: string;
+  options: { name: string; value: string }[]; quantities: Record<string, number>;
+}
+export interface StockPage { locations: string[]; location_names: Record<string, Names>; rows: StockLine[]; total: number; offset: number }
+export interface TakingsLine { date: string; store: string; till: string; currency: string; receipts: number; reversals: number; takings_minor: number; units: number }
+export interface CurrencyTotal { currency: string; receipts: number; reversals: number; takings_minor: number; units: number }
+export interface Takings { date: string; rows: TakingsLine[]; totals: CurrencyTotal[]; stores: Record<string, Names> }
+export interface TillLine {
+  store: string; till: string; device: string; contact_age_ms: number; head_seq: number; unsynced: number;
+  oldest_age_ms: number | null; quarantined: number; revoked: boolean; app: string;
+}
+export interface Tills { server_time: number; rows: TillLine[] }
+
+/** Why the server did not answer as asked: `unreachable`, or a code of its own. */
+export class OfficeRefusal {
+  constructor(readonly code: string, readonly after_ms: number) {}
+}
+
+async function read(response: Response): Promise<unknown> {
+  let body: unknown = null;
+  try { body = await response.json(); } catch { /* no JSON */ }
+  if (response.ok) return body;
+  const refused = (body || {}) as { code?: string; after_ms?: number };
+  throw new OfficeRefusal(refused.code || (response.status === 401 ? 'sign_in' : 'unreachable'), refused.after_ms || 0);
+}
+
+async function fetched(path: string, init: RequestInit): Promise<unknown> {
+  let response: Response;
+  try {
+    response = await fetch('/office/api/' + path, { credentials: 'same-origin', ...init });
+  } catch {
+    throw new OfficeRefusal('unreachable', 0);
+  }
+  return read(response);
+}
+
+const get = <T>(path: string) => fetched(path, {}) as Promise<T>;
+const post = <T>(path: string, body: unknown) => fetched(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }) as Promise<T>;
+
+export const api = {
+  me: () => get<Me>('me'),
+  login: (name: string, password: string) => post<Me>('login', { name, password, tenant: new URLSearchParams(location.search).get('tenant') }),
+  logout: () => post<null>('logout', {}).catch(() => null),
+  stock: (query: string, offset: number, limit: number) => get<StockPage>(`stock?query=${encodeURIComponent(query)}&offset=${offset}&limit=${limit}`),
+  takings: (date: string | null) => get<Takings>('takings' + (date ? '?date=' + date : '')),
+  tills: () => get<Tills>('tills'),
+};
