@@ -377,8 +377,8 @@ impl Intake<'_, '_> {
     ) -> Result<(), StoreError> {
         let read = read(stream, seq, bytes);
         let id = match &read {
-            Ok((event, _)) | Err((Some(event), _)) => Some(event.id),
-            Err((None, _)) => None,
+            Ok((event, _)) => Some(event.id),
+            Err((id, _)) => *id,
         };
         let id_taken = match id {
             Some(id) => self.tx.event_id_known(id)?,
@@ -477,7 +477,8 @@ impl Intake<'_, '_> {
     }
 }
 
-type ReadEvent = Result<(Event, Fact), (Option<Event>, &'static str)>;
+/// Event and fact, or the id that could be read all the same and why not the rest.
+type ReadEvent = Result<(Event, Fact), (Option<EventId>, &'static str)>;
 
 fn read(stream: StreamId, seq: u64, bytes: &[u8]) -> ReadEvent {
     let event = Event::decode(bytes).map_err(|_| (None, "unreadable"))?;
@@ -489,15 +490,15 @@ fn read(stream: StreamId, seq: u64, bytes: &[u8]) -> ReadEvent {
     }
     match event.fact() {
         Ok(fact) => Ok((event, fact)),
-        Err(EventError::Unknown { .. }) => Err((Some(event), "unknown_kind")),
-        Err(EventError::NotStrict(_)) => Err((Some(event), "bad_body")),
+        Err(EventError::Unknown { .. }) => Err((Some(event.id), "unknown_kind")),
+        Err(EventError::NotStrict(_)) => Err((Some(event.id), "bad_body")),
     }
 }
 
 /// The id under which an event is registered, none when it was not readable in its place.
 pub(crate) fn registered_id(stream: StreamId, seq: u64, bytes: &[u8]) -> Option<EventId> {
     match read(stream, seq, bytes) {
-        Ok((event, _)) | Err((Some(event), _)) => Some(event.id),
-        Err((None, _)) => None,
+        Ok((event, _)) => Some(event.id),
+        Err((id, _)) => id,
     }
 }

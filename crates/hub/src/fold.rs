@@ -106,15 +106,14 @@ impl<'t, 'c> Fold<'t, 'c> {
 
     fn count(&mut self, at: &EventRef, count: &StockCounted) -> Result<(), FoldError> {
         self.tx.insert_count(at, &count.cut)?;
-        for item in &count.items {
+        for (variant, quantity) in stock::found(&count.items) {
             let key = StockKey {
-                variant: item.variant,
+                variant,
                 location: count.location.clone(),
                 zone: count.zone.clone(),
             };
             self.touch(&key);
-            self.tx
-                .insert_anchor(&key, at.stream, at.seq, item.quantity)?;
+            self.tx.insert_anchor(&key, at.stream, at.seq, quantity)?;
             let anchors = self.tx.anchors(&key)?;
             let Some(winner) = stock::winner(&anchors) else {
                 continue;

@@ -202,7 +202,7 @@ pub(crate) fn parse(bytes: &[u8], options: &ImportOptions, context: &ImportConte
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-    let header = match reader.byte_headers().map(|header| header.clone()) {
+    let header = match reader.byte_headers().cloned() {
         Ok(header) => header,
         Err(error) => {
             parsed.notes.error(1, "", "unreadable", error.to_string());

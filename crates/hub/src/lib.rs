@@ -22,7 +22,7 @@ mod verify;
 pub use accept::{ANCHOR_AHEAD_MS_MAX, QUARANTINE_CODES};
 pub use devices::{CODE_LIFE_MS, DeviceAuth, PendingDevice};
 pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
-pub use domain::time::Now;
+pub use domain::time::{Boot, Now};
 pub use lifecycle::{Hub, NewTenant};
 pub use office::{OptionValue, SignInError, StockLine, StockPage, TakingsLine, TillLine};
 pub use shops::AdminError;

@@ -136,7 +136,7 @@ impl Hub {
     /// # Errors
     /// [`StoreError`].
     pub fn epoch(&self) -> Result<u64, StoreError> {
-        self.store.read(|tx| epoch(tx))
+        self.store.read(epoch)
     }
 
     /// Starts a new epoch, so that tills send again what this server may have lost.

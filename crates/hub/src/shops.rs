@@ -140,7 +140,7 @@ impl Hub {
     /// # Errors
     /// [`StoreError`].
     pub fn stores(&self) -> Result<Vec<StoreConfig>, StoreError> {
-        self.store.read(|tx| all_stores(tx))
+        self.store.read(all_stores)
     }
 
     /// All locations by code, with the store they belong to.

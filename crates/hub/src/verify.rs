@@ -188,16 +188,16 @@ impl Refold {
         }
         match fact {
             Fact::StockCounted(count) => {
-                for item in &count.items {
+                for (variant, quantity) in stock::found(&count.items) {
                     let key = StockKey {
-                        variant: item.variant,
+                        variant,
                         location: count.location.clone(),
                         zone: count.zone.clone(),
                     };
                     self.anchors.entry(key).or_default().push(Anchor {
                         at: *at,
                         cut: count.cut.clone(),
-                        quantity: item.quantity,
+                        quantity,
                     });
                 }
                 Ok(())

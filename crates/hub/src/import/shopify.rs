@@ -236,7 +236,8 @@ fn read_values(sink: &mut Sink, row: u64, handle: &str, cells: &Cells<'_>) -> Op
     let mut values = Vec::new();
     for column in VALUE_COLUMNS {
         let value = sink.text(row, column, cells.get(column), NAME_CHARS_MAX)?;
-        if !value.is_empty() && !(wanted == 0 && value == NO_OPTION) {
+        let none = value.is_empty() || wanted == 0 && value == NO_OPTION;
+        if !none {
             values.push(value);
         }
     }

@@ -234,7 +234,6 @@ impl Tx<'_> {
         Ok((at, cut))
     }
 
-    /// A variant that one count names twice keeps its last quantity.
     pub fn insert_anchor(
         &self,
         key: &StockKey,
@@ -244,8 +243,7 @@ impl Tx<'_> {
     ) -> StoreResult<()> {
         self.conn
             .prepare_cached(
-                "INSERT INTO anchor (variant, location, zone, stream, seq, quantity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (variant, location, zone, stream, seq) DO UPDATE SET quantity = excluded.quantity",
+                "INSERT INTO anchor (variant, location, zone, stream, seq, quantity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![
                 key.variant.0.as_bytes(),

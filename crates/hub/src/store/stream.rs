@@ -47,6 +47,8 @@ type RawStream = (
     i64,
 );
 
+type RawEvent = (i64, Option<Vec<u8>>, Vec<u8>, Vec<u8>);
+
 fn raw_stream(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawStream> {
     Ok((
         row.get(0)?,
@@ -173,7 +175,7 @@ impl Tx<'_> {
             .map_err(StoreError::from)?;
         let mut rows = statement.query([stream.0]).map_err(StoreError::from)?;
         while let Some(row) = rows.next().map_err(StoreError::from)? {
-            let read = || -> rusqlite::Result<(i64, Option<Vec<u8>>, Vec<u8>, Vec<u8>)> {
+            let read = || -> rusqlite::Result<RawEvent> {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             };
             let (seq, id, bytes, hash) = read().map_err(StoreError::from)?;

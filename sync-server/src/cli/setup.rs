@@ -1,0 +1,588 @@
+//! `tenant`, `store`, `device`, `user`.
+
+use clap::{Subcommand, ValueEnum};
+use domain::catalog::{Language, Names};
+use domain::config::{CashRounding, DocumentLevy, Role, StaffMember, StoreConfig, TaxRounding};
+use domain::ids::{DeviceId, LocationId, PriceListId, StoreId, TenantId, TillId, UserId};
+use domain::text::clean;
+use domain::time::BusinessDate;
+use hub::NewTenant;
+use serde_json::json;
+use sync_server::{Country, check_pin, entropy, hash_secret, random_password, random_pin};
+
+use super::{Context, Output, TenantArg, secret_from_stdin};
+
+const NAME_CHARS_MAX: usize = 80;
+/// Shorter passwords of administrators are refused.
+const PASSWORD_CHARS_MIN: usize = 10;
+
+#[derive(Debug, Subcommand)]
+pub enum TenantCommand {
+    /// Make a tenant with its first administrator.
+    Create {
+        /// Code; enrolment codes begin with it.
+        #[arg(long)]
+        tenant: TenantId,
+        /// Name of the chain, as receipts print it.
+        #[arg(long)]
+        chain: String,
+        /// Name of the first administrator.
+        #[arg(long)]
+        admin: String,
+        /// Read the administrator's password from standard input instead of making one.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// List tenants.
+    List,
+}
+
+pub(super) fn tenant(context: &Context, command: TenantCommand) -> anyhow::Result<Output> {
+    match command {
+        TenantCommand::Create {
+            tenant,
+            chain,
+            admin,
+            password_stdin,
+        } => {
+            let chain = cleaned(&chain, "chain")?;
+            let admin = cleaned(&admin, "name")?;
+            let (password, made) = password(password_stdin)?;
+            let verifier = hash_secret(&password)?;
+            let new = NewTenant {
+                tenant: tenant.clone(),
+                chain,
+            };
+            let mut hub = context.data.create(&new, &context.now)?;
+            hub.create_admin(&admin, &verifier)?;
+            let shown = made.then_some(password);
+            let mut text = format!("tenant {tenant} made, administrator {admin}\n");
+            if let Some(password) = &shown {
+                text.push_str(&format!("password, shown only now: {password}\n"));
+            }
+            Output::new(
+                text,
+                json!({ "ok": true, "tenant": tenant, "admin": admin, "password": shown }),
+            )
+        }
+        TenantCommand::List => {
+            let mut text = String::new();
+            let mut rows = Vec::new();
+            for tenant in context.data.tenants()? {
+                let hub = context.data.hub(&tenant)?;
+                text.push_str(&format!("{tenant}  {}\n", hub.chain()));
+                rows.push(json!({ "tenant": tenant, "chain": hub.chain(), "epoch": hub.epoch()? }));
+            }
+            Output::new(text, json!({ "ok": true, "tenants": rows }))
+        }
+    }
+}
+
+/// A password from standard input, or a fresh one and `true`.
+fn password(from_stdin: bool) -> anyhow::Result<(String, bool)> {
+    if !from_stdin {
+        return Ok((random_password()?, true));
+    }
+    let password = secret_from_stdin()?;
+    anyhow::ensure!(
+        password.chars().count() >= PASSWORD_CHARS_MIN,
+        "the password has fewer than {PASSWORD_CHARS_MIN} characters"
+    );
+    Ok((password, false))
+}
+
+fn cleaned(text: &str, what: &str) -> anyhow::Result<String> {
+    clean(text, NAME_CHARS_MAX)
+        .ok_or_else(|| anyhow::anyhow!("the {what} is empty, too long or has control characters"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LanguageArg {
+    Fr,
+    Ar,
+    En,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RoundingArg {
+    PerLine,
+    PerReceipt,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct StoreCreate {
+    #[command(flatten)]
+    tenant: TenantArg,
+    /// Code of the store, as receipt numbers begin with; of the location where --online is given.
+    #[arg(long)]
+    store: StoreId,
+    /// Name in French.
+    #[arg(long)]
+    name: String,
+    /// Name in Arabic.
+    #[arg(long, default_value = "")]
+    name_ar: String,
+    /// Name in English.
+    #[arg(long, default_value = "")]
+    name_en: String,
+    /// Only a location for stock, such as the online shop's: no tills.
+    #[arg(long, conflicts_with_all = ["country", "price_list"])]
+    online: bool,
+    /// TN or MA: gives currency, tax rates and local time.
+    #[arg(long, required_unless_present = "online")]
+    country: Option<Country>,
+    /// Price list; made when it is new. The country's code unless given.
+    #[arg(long)]
+    price_list: Option<PriceListId>,
+    /// Line of the address, repeatable.
+    #[arg(long)]
+    address: Vec<String>,
+    /// Line of legal identity as receipts print it, repeatable.
+    #[arg(long)]
+    legal: Vec<String>,
+    /// Language of receipts.
+    #[arg(long, value_enum, default_value = "fr")]
+    receipt_language: LanguageArg,
+    /// Where tax is rounded.
+    #[arg(long, value_enum, default_value = "per-line")]
+    tax_rounding: RoundingArg,
+    /// Round cash to this many minor units.
+    #[arg(long)]
+    cash_rounding_minor: Option<i64>,
+    /// Charge this levy on every ticket, minor units.
+    #[arg(long)]
+    ticket_levy_minor: Option<i64>,
+    /// Difference at closing above which a manager signs, minor units.
+    #[arg(long, default_value_t = 5_000)]
+    over_short_limit_minor: i64,
+    /// Discount above which a manager signs, hundredths of a percent.
+    #[arg(long, default_value_t = 1_000)]
+    discount_limit_bp: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Open a store with its location, or with --online a location alone.
+    Create(Box<StoreCreate>),
+    /// List stores and locations.
+    List {
+        #[command(flatten)]
+        tenant: TenantArg,
+    },
+}
+
+pub(super) fn store(context: &Context, command: StoreCommand) -> anyhow::Result<Output> {
+    match command {
+        StoreCommand::Create(args) => create_store(context, &args),
+        StoreCommand::List { tenant } => {
+            let hub = context.data.hub(&tenant.tenant)?;
+            let stores = hub.stores()?;
+            let mut text = String::new();
+            let mut rows = Vec::new();
+            for (location, names, store) in hub.locations()? {
+                let config = stores
+                    .iter()
+                    .find(|config| Some(&config.store) == store.as_ref());
+                let trade = config.map_or_else(
+                    || "no tills".to_owned(),
+                    |config| format!("{} list {}", config.currency, config.price_list),
+                );
+                text.push_str(&format!(
+                    "{:8} {:24} {trade}\n",
+                    location.as_str(),
+                    names.fr
+                ));
+                rows.push(json!({
+                    "location": location,
+                    "store": store,
+                    "names": names,
+                    "currency": config.map(|config| config.currency),
+                    "price_list": config.map(|config| &config.price_list),
+                }));
+            }
+            Output::new(text, json!({ "ok": true, "locations": rows }))
+        }
+    }
+}
+
+fn create_store(context: &Context, args: &StoreCreate) -> anyhow::Result<Output> {
+    let mut hub = context.data.hub(&args.tenant.tenant)?;
+    let optional = |text: &str, what| {
+        if text.is_empty() {
+            Ok(String::new())
+        } else {
+            cleaned(text, what)
+        }
+    };
+    let names = Names {
+        fr: cleaned(&args.name, "name")?,
+        ar: optional(&args.name_ar, "Arabic name")?,
+        en: optional(&args.name_en, "English name")?,
+    };
+    let location = LocationId::new(args.store.as_str())?;
+    let Some(country) = args.country.filter(|_| !args.online) else {
+        hub.create_location(&location, &names)?;
+        return Output::new(
+            format!("location {location} made\n"),
+            json!({ "ok": true, "location": location }),
+        );
+    };
+    let price_list = match &args.price_list {
+        Some(list) => list.clone(),
+        None => PriceListId::new(country.code())?,
+    };
+    anyhow::ensure!(
+        args.cash_rounding_minor.is_none_or(|unit| unit > 0)
+            && args.ticket_levy_minor.is_none_or(|levy| levy > 0)
+            && args.over_short_limit_minor >= 0
+            && args.discount_limit_bp <= 10_000,
+        "amounts must be positive and a discount at most 10000"
+    );
+    let levy_from: BusinessDate = "2018-01-01".parse()?;
+    let lines = |lines: &[String], what| {
+        lines
+            .iter()
+            .map(|line| cleaned(line, what))
+            .collect::<anyhow::Result<Vec<_>>>()
+    };
+    let config = StoreConfig {
+        store: args.store.clone(),
+        location: location.clone(),
+        chain: hub.chain().to_owned(),
+        name: names,
+        address: lines(&args.address, "address")?,
+        legal: lines(&args.legal, "legal line")?,
+        country: country.code().to_owned(),
+        currency: country.currency(),
+        price_list: price_list.clone(),
+        receipt_language: match args.receipt_language {
+            LanguageArg::Fr => Language::Fr,
+            LanguageArg::Ar => Language::Ar,
+            LanguageArg::En => Language::En,
+        },
+        utc_offset_min: country.utc_offset_min(),
+        taxes: country.taxes(),
+        tax_rounding: match args.tax_rounding {
+            RoundingArg::PerLine => TaxRounding::PerLine,
+            RoundingArg::PerReceipt => TaxRounding::PerReceipt,
+        },
+        levies: args
+            .ticket_levy_minor
+            .map(|minor| DocumentLevy {
+                code: "stamp".to_owned(),
+                minor,
+                from: levy_from,
+                to: None,
+            })
+            .into_iter()
+            .collect(),
+        cash_rounding: args
+            .cash_rounding_minor
+            .map(|unit_minor| CashRounding { unit_minor }),
+        over_short_limit_minor: args.over_short_limit_minor,
+        discount_limit_bp: args.discount_limit_bp,
+        follows: Vec::new(),
+        location_names: Default::default(),
+    };
+    hub.create_store(&config)?;
+    Output::new(
+        format!(
+            "store {} made: {}, list {price_list}\n",
+            config.store, config.currency
+        ),
+        json!({
+            "ok": true,
+            "store": config.store,
+            "location": location,
+            "currency": config.currency,
+            "price_list": price_list,
+        }),
+    )
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Make a one-time enrolment code; it lives ten minutes.
+    Code {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Store.
+        #[arg(long)]
+        store: StoreId,
+        /// Till number, as receipt numbers carry it.
+        #[arg(long)]
+        till: TillId,
+        /// Trust the first device that uses the code, without comparing fingerprints.
+        #[arg(long)]
+        preconfirmed: bool,
+    },
+    /// List devices, and codes that wait for one.
+    List {
+        #[command(flatten)]
+        tenant: TenantArg,
+    },
+    /// Trust the waiting device that shows this fingerprint.
+    Confirm {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Six digits.
+        #[arg(long)]
+        fingerprint: String,
+    },
+    /// Take trust from a device.
+    Revoke {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Device, as listed.
+        #[arg(long)]
+        device: DeviceId,
+    },
+}
+
+pub(super) fn device(context: &Context, command: DeviceCommand) -> anyhow::Result<Output> {
+    let now = &context.now;
+    match command {
+        DeviceCommand::Code {
+            tenant,
+            store,
+            till,
+            preconfirmed,
+        } => {
+            let mut hub = context.data.hub(&tenant.tenant)?;
+            let code = hub.issue_code(&store, &till, preconfirmed, now)?;
+            Output::new(
+                format!("{code}\n"),
+                json!({
+                    "ok": true,
+                    "code": code,
+                    "store": store,
+                    "till": till,
+                    "expires": now.wall_ms + hub::CODE_LIFE_MS,
+                }),
+            )
+        }
+        DeviceCommand::List { tenant } => {
+            let hub = context.data.hub(&tenant.tenant)?;
+            let devices = hub.tills(now)?;
+            let waiting = hub.pending_devices(now)?;
+            let mut text = String::new();
+            for line in &devices {
+                let state = if line.revoked { "revoked" } else { "trusted" };
+                text.push_str(&format!(
+                    "{}-{}  {}  {state}  seen {} s ago, head {}, {} unsent\n",
+                    line.store,
+                    line.till,
+                    line.device,
+                    line.contact_age_ms / 1_000,
+                    line.head_seq,
+                    line.unsynced
+                ));
+            }
+            for code in &waiting {
+                let state = code.fingerprint.as_deref().unwrap_or("not used yet");
+                text.push_str(&format!(
+                    "{}-{}  code waits: {state}\n",
+                    code.store, code.till
+                ));
+            }
+            Output::new(
+                text,
+                json!({ "ok": true, "devices": devices, "waiting": waiting }),
+            )
+        }
+        DeviceCommand::Confirm {
+            tenant,
+            fingerprint,
+        } => {
+            context
+                .data
+                .hub(&tenant.tenant)?
+                .confirm_device(&fingerprint, now)?;
+            Output::new("confirmed\n", json!({ "ok": true }))
+        }
+        DeviceCommand::Revoke { tenant, device } => {
+            context
+                .data
+                .hub(&tenant.tenant)?
+                .revoke_device(device, now)?;
+            Output::new("revoked\n", json!({ "ok": true }))
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleArg {
+    Cashier,
+    Manager,
+}
+
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Role {
+        match role {
+            RoleArg::Cashier => Role::Cashier,
+            RoleArg::Manager => Role::Manager,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a member of staff to a store.
+    Create {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Store.
+        #[arg(long)]
+        store: StoreId,
+        /// Name on the sign-in screen.
+        #[arg(long)]
+        name: String,
+        /// Role.
+        #[arg(long, value_enum)]
+        role: RoleArg,
+        /// Read the PIN from standard input instead of making one.
+        #[arg(long)]
+        pin_stdin: bool,
+    },
+    /// List administrators, and the staff of every store.
+    List {
+        #[command(flatten)]
+        tenant: TenantArg,
+    },
+    /// Give a member of staff a new PIN.
+    SetPin {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Store.
+        #[arg(long)]
+        store: StoreId,
+        /// Name.
+        #[arg(long)]
+        name: String,
+        /// Read the PIN from standard input instead of making one.
+        #[arg(long)]
+        pin_stdin: bool,
+    },
+    /// Give an administrator a new password.
+    SetPassword {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Name.
+        #[arg(long)]
+        name: String,
+        /// Read the password from standard input instead of making one.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+}
+
+pub(super) fn user(context: &Context, command: UserCommand) -> anyhow::Result<Output> {
+    match command {
+        UserCommand::Create {
+            tenant,
+            store,
+            name,
+            role,
+            pin_stdin,
+        } => {
+            let mut hub = context.data.hub(&tenant.tenant)?;
+            let name = cleaned(&name, "name")?;
+            let (pin, made) = pin(role.into(), pin_stdin)?;
+            let user = UserId(entropy()?.next_uuid(context.now.wall_ms));
+            hub.create_user(
+                &store,
+                &StaffMember {
+                    user,
+                    name: name.clone(),
+                    role: role.into(),
+                    pin_verifier: hash_secret(&pin)?,
+                    pin_version: 1,
+                    language: None,
+                    active: true,
+                },
+            )?;
+            Ok(with_pin(&format!("{name} added"), user, &pin, made))
+        }
+        UserCommand::SetPin {
+            tenant,
+            store,
+            name,
+            pin_stdin,
+        } => {
+            let mut hub = context.data.hub(&tenant.tenant)?;
+            let role = hub
+                .users(&store)?
+                .into_iter()
+                .find(|user| user.name == name)
+                .map(|user| user.role)
+                .ok_or_else(|| anyhow::anyhow!("no user {name}"))?;
+            let (pin, made) = pin(role, pin_stdin)?;
+            let user = hub.set_pin(&store, &name, &hash_secret(&pin)?)?;
+            Ok(with_pin(&format!("{name} has a new PIN"), user, &pin, made))
+        }
+        UserCommand::SetPassword {
+            tenant,
+            name,
+            password_stdin,
+        } => {
+            let mut hub = context.data.hub(&tenant.tenant)?;
+            let (password, made) = password(password_stdin)?;
+            hub.set_admin_verifier(&name, &hash_secret(&password)?, &context.now)?;
+            let shown = made.then_some(password);
+            let mut text = format!("{name} has a new password\n");
+            if let Some(password) = &shown {
+                text.push_str(&format!("password, shown only now: {password}\n"));
+            }
+            Output::new(text, json!({ "ok": true, "name": name, "password": shown }))
+        }
+        UserCommand::List { tenant } => {
+            let hub = context.data.hub(&tenant.tenant)?;
+            let mut text = String::new();
+            let admins = hub.admins()?;
+            for name in &admins {
+                text.push_str(&format!("office    {name}\n"));
+            }
+            let mut rows = Vec::new();
+            for store in hub.stores()? {
+                for user in hub.users(&store.store)? {
+                    let role = format!("{:?}", user.role).to_lowercase();
+                    text.push_str(&format!(
+                        "{:8}  {}  {role}\n",
+                        store.store.as_str(),
+                        user.name
+                    ));
+                    rows.push(json!({
+                        "store": store.store,
+                        "user": user.user,
+                        "name": user.name,
+                        "role": user.role,
+                        "active": user.active,
+                    }));
+                }
+            }
+            Output::new(text, json!({ "ok": true, "admins": admins, "users": rows }))
+        }
+    }
+}
+
+fn pin(role: Role, from_stdin: bool) -> anyhow::Result<(String, bool)> {
+    if !from_stdin {
+        return Ok((random_pin(role)?, true));
+    }
+    let pin = secret_from_stdin()?;
+    check_pin(role, &pin)?;
+    Ok((pin, false))
+}
+
+fn with_pin(done: &str, user: UserId, pin: &str, made: bool) -> Output {
+    let shown = made.then_some(pin);
+    let mut text = format!("{done}\n");
+    if let Some(pin) = shown {
+        text.push_str(&format!("PIN, shown only now: {pin}\n"));
+    }
+    Output {
+        text,
+        json: json!({ "ok": true, "user": user, "pin": shown }),
+        ok: true,
+    }
+}
