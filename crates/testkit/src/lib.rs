@@ -1,3 +1,5 @@
 //! testkit
 
 pub mod fake_printer;
+pub mod rng;
+pub mod shop;

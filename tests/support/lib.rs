@@ -1,0 +1,7 @@
+//! Support shared by the whole-system suites: a chain of shops in one process, a network that fails on
+//! purpose, and a month of receipts.
+
+pub mod groceries;
+pub mod net;
+pub mod replay;
+pub mod world;
