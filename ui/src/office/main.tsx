@@ -93,7 +93,7 @@ function Stock() {
     {!page ? <p class="quiet">{t('loading')}</p> : !page.rows.length ? <Empty icon="search" title={t('none_found')} />
       : <div class="table-box"><table><thead><tr><th>{t('item')}</th><th>{t('sku')}</th>{page.locations.map((at) => <th key={at} class="num">{nameOf(page.location_names[at] || { fr: at })}</th>)}</tr></thead>
         <tbody>{page.rows.map((row) => <tr key={row.variant} data-testid={'stock-row-' + row.sku}>
-          <td><b>{nameOf(row.names)}</b><span class="quiet under">{row.options.map((option) => option.value).join(' / ')}</span></td>
+          <td><b>{nameOf(row.names)}</b><span class="quiet under"><span dir="auto">{row.options.map((option) => option.value).join(' / ')}</span></span></td>
           <td class="quiet"><Ltr>{row.sku}</Ltr></td>
           {page.locations.map((at) => {
             const held = row.quantities[at];
@@ -189,7 +189,7 @@ function Office() {
     <header class="top"><span class="mark" aria-hidden="true"><Icon name="store" /></span><h1>{me.value.chain}<span class="quiet">{t('title')}</span></h1>
       <nav class="nav" role="tablist">{TABS.map(([name, key]) => <button key={name} type="button" role="tab" aria-selected={tab.value === name} class={tab.value === name ? 'on' : ''} data-testid={'tab-' + name} onClick={() => { tab.value = name; location.hash = name; }}>{t(key)}</button>)}</nav>
       <Langs names={{ fr: 'FR', ar: 'ع', en: 'EN' }} pick={applyLang} />
-      <button type="button" class="btn out" data-testid="office-sign-out" onClick={() => api.logout().then(() => { me.value = null; })}>{t('sign_out')}</button></header>
+      <button type="button" class="ib" aria-label={t('sign_out')} title={t('sign_out')} data-testid="office-sign-out" onClick={() => api.logout().then(() => { me.value = null; })}><Icon name="out" /></button></header>
     {unreachable.value ? <p class="away" role="alert"><Icon name="alert" />{t('unreachable')}</p> : null}
     <main class="page">{tab.value === 'stock' ? <Stock /> : tab.value === 'takings' ? <TakingsOfDay /> : <TillList />}</main>
   </div>;
