@@ -125,7 +125,9 @@ impl WriteTx<'_> {
     ) -> Result<PageOutcome, LedgerError> {
         self.step(|ledger| {
             ledger.forget_cached();
-            apply(ledger, page, server_time, now_wall)
+            let outcome = apply(ledger, page, server_time, now_wall)?;
+            ledger.observe_counts(page, now_wall)?;
+            Ok(outcome)
         })
     }
 

@@ -1,6 +1,7 @@
 //! The open file: whose it is, where its journal stands, and the one way to write.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
 
@@ -73,6 +74,15 @@ pub struct Ledger {
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("identity", &self.identity)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ledger")
             .field("identity", &self.identity)
             .field("head", &self.head)
@@ -357,4 +367,127 @@ const IGNORED: LedgerError = LedgerError::OutOfPlace {
 
 fn storage(kind: StorageKind) -> LedgerError {
     LedgerError::Storage(StorageError { kind, source: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use domain::config::KeyAlgorithm;
+    use domain::event::{Fact, PinReset};
+    use domain::ids::{EventId, UserId};
+    use domain::time::{Boot, Now};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: Now = Now {
+        wall_ms: 1_795_000_000_000,
+        boot: Boot { id: 1, ms: 1 },
+        utc_offset_min: 60,
+    };
+
+    fn new_stream() -> NewStream {
+        NewStream {
+            stream: StreamId([1; 16]),
+            location: LocationId::new("LM").expect("location"),
+            opened: StreamOpened {
+                reason: StreamReason::Enrolled,
+                tenant: TenantId::new("atlas").expect("tenant"),
+                store: Some(StoreId::new("LM").expect("store")),
+                till: Some(TillId::new("01").expect("till")),
+                device: DeviceId(Uuid::from_u128(1)),
+                key_algorithm: KeyAlgorithm::Ed25519,
+                public_key: String::new(),
+                previous: None,
+                z_number: 0,
+                perpetual_minor: 0,
+            },
+        }
+    }
+
+    fn create(path: &Path) -> Ledger {
+        let id = EventId(Uuid::from_u128(1));
+        Ledger::create(path, new_stream(), &NOW, id, &OpenOptions::default()).expect("create")
+    }
+
+    fn note(
+        ledger: &mut Ledger,
+        number: u128,
+        commit: fn(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), LedgerError> {
+        let fact = Fact::PinReset(PinReset {
+            user: UserId(Uuid::nil()),
+            by: UserId(Uuid::nil()),
+        });
+        let mut tx = WriteTx::begin(ledger)?;
+        tx.append(&NOW, EventId(Uuid::from_u128(number)), &fact)?;
+        tx.set_local("note", &number.to_string())?;
+        tx.commit(commit)
+    }
+
+    fn failure() -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC),
+            None,
+        )
+    }
+
+    #[test]
+    fn a_commit_that_failed_but_is_in_the_file_counts() {
+        let directory = tempfile::tempdir().expect("directory");
+        let mut ledger = create(&directory.path().join("ledger.db"));
+        note(&mut ledger, 2, |conn| {
+            conn.execute_batch("COMMIT")?;
+            Err(failure())
+        })
+        .expect("it is there");
+        assert_eq!(ledger.head().seq, 2);
+        assert_eq!(ledger.local("note").expect("note").as_deref(), Some("2"));
+        note(&mut ledger, 3, |conn| conn.execute_batch("COMMIT")).expect("going on");
+        assert_eq!(ledger.verify().expect("verify").first_bad, None);
+    }
+
+    #[test]
+    fn a_commit_that_failed_and_is_not_in_the_file_is_refused_whole() {
+        let directory = tempfile::tempdir().expect("directory");
+        let mut ledger = create(&directory.path().join("ledger.db"));
+        let refused = note(&mut ledger, 2, |_| Err(failure())).expect_err("not there");
+        assert_eq!(refused.storage_kind(), Some(StorageKind::Io));
+        assert_eq!(ledger.head().seq, 1);
+        assert_eq!(ledger.local("note").expect("note"), None);
+        note(&mut ledger, 2, |conn| conn.execute_batch("COMMIT")).expect("the same event again");
+        assert_eq!(ledger.verify().expect("verify").first_bad, None);
+    }
+
+    #[test]
+    fn a_ledger_that_cannot_be_opened_again_says_so_until_it_can() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("ledger.db");
+        let mut ledger = create(&path);
+        let away = directory.path().join("away.db");
+        std::fs::rename(&path, &away).expect("take the file away");
+        let refused = note(&mut ledger, 2, |_| Err(failure())).expect_err("unknown");
+        assert_eq!(refused.storage_kind(), Some(StorageKind::Io));
+        let closed = ledger.local("note").expect_err("no connection");
+        assert_eq!(closed.storage_kind(), Some(StorageKind::Closed));
+        assert!(ledger.ensure_open().is_err());
+        std::fs::rename(&away, &path).expect("bring it back");
+        ledger.ensure_open().expect("open again");
+        assert_eq!(
+            (ledger.head().seq, ledger.local("note").expect("note")),
+            (1, None)
+        );
+        note(&mut ledger, 2, |conn| conn.execute_batch("COMMIT")).expect("going on");
+    }
+
+    #[test]
+    fn a_commit_that_fails_in_memory_is_taken_back() {
+        let id = EventId(Uuid::from_u128(1));
+        let mut ledger = Ledger::create_in_memory(new_stream(), &NOW, id).expect("create");
+        assert!(note(&mut ledger, 2, |_| Err(failure())).is_err());
+        assert_eq!(ledger.head().seq, 1);
+        note(&mut ledger, 2, |conn| conn.execute_batch("COMMIT")).expect("again");
+        assert_eq!(ledger.verify().expect("verify").first_bad, None);
+    }
 }

@@ -437,7 +437,11 @@ fn load(conn: Connection, place: Place, options: OpenOptions) -> Result<Ledger, 
         location: LocationId::new(&location).map_err(|_| damaged("identity.location"))?,
         reason: opened.reason,
     };
-    let (head, hlc) = check_head(&conn, stream)?;
+    // A reader wants to see what is wrong; only a writer must not build on it.
+    let (head, hlc) = match place {
+        Place::ReadOnly => (read_head(&conn, stream)?, Hlc::default()),
+        Place::File(_) | Place::Memory => check_head(&conn, stream)?,
+    };
     Ok(Ledger::new(
         conn, place, options, identity, opened, head, hlc,
     ))
@@ -457,7 +461,7 @@ fn first_event(conn: &Connection, stream: StreamId) -> Result<StreamOpened, Open
     }
 }
 
-/// Checks that the last events chain and that the last one says what its columns say.
+/// Checks that the last events chain and that the last one is where it belongs; reads the clock.
 pub(crate) fn check_head(
     conn: &Connection,
     stream: StreamId,
@@ -497,7 +501,28 @@ pub(crate) fn check_head(
             hlc = event.hlc;
         }
     }
-    Ok((head, hlc))
+    let learnt: Option<i64> = conn
+        .query_row("SELECT hlc FROM clock", [], |row| row.get(0))
+        .optional()?;
+    let learnt = Hlc(learnt.unwrap_or(0).cast_unsigned());
+    Ok((head, hlc.max(learnt)))
+}
+
+fn read_head(conn: &Connection, stream: StreamId) -> Result<StreamHead, OpenError> {
+    let last = conn
+        .query_row(
+            "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1",
+            [],
+            |row| {
+                Ok(StreamHead {
+                    stream,
+                    seq: row.get(0)?,
+                    hash: Digest(row.get(1)?),
+                })
+            },
+        )
+        .optional()?;
+    last.ok_or_else(|| damaged("event 1 is missing"))
 }
 
 fn damaged(detail: &str) -> OpenError {
@@ -533,4 +558,109 @@ fn sync_directory(path: &Path) -> Result<(), OpenError> {
             .map_err(|error| OpenError::Io(Box::new(error)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Migration = Migration {
+        version: 1,
+        understood_from: 1,
+        sql: "CREATE TABLE note (text TEXT); INSERT INTO note VALUES ('kept')",
+    };
+
+    fn second(sql: &'static str, understood_from: u32) -> Migration {
+        Migration {
+            version: 2,
+            understood_from,
+            sql,
+        }
+    }
+
+    fn file_of_the_first_format() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("ledger.db");
+        let conn = Connection::open(&path).expect("create");
+        prepare(&conn, &OpenOptions::default()).expect("settings");
+        migrate(&conn, None, &[FIRST]).expect("first format");
+        (directory, path)
+    }
+
+    #[test]
+    fn a_migration_copies_the_file_first_and_is_done_once() {
+        let (_directory, path) = file_of_the_first_format();
+        let conn = connect(&path, &OpenOptions::default()).expect("open");
+        let steps = [FIRST, second("UPDATE note SET text = 'changed'", 2)];
+        migrate(&conn, Some(&path), &steps).expect("migrate");
+        migrate(&conn, Some(&path), &steps).expect("nothing left to do");
+        let text = |conn: &Connection| -> String {
+            conn.query_row("SELECT text FROM note", [], |row| row.get(0))
+                .expect("note")
+        };
+        assert_eq!(text(&conn), "changed");
+        assert_eq!(format_of(&conn).expect("format"), 2);
+        let copy = Connection::open(with_suffix(&path, ".format-1")).expect("copy");
+        assert_eq!(text(&copy), "kept");
+        assert_eq!(format_of(&copy).expect("format"), 1);
+    }
+
+    #[test]
+    fn a_migration_that_fails_half_way_changes_nothing() {
+        let (_directory, path) = file_of_the_first_format();
+        let conn = connect(&path, &OpenOptions::default()).expect("open");
+        let broken = second("DELETE FROM note; INSERT INTO nowhere VALUES (1)", 2);
+        assert!(migrate(&conn, Some(&path), &[FIRST, broken]).is_err());
+        let notes: u32 = conn
+            .query_row("SELECT count(*) FROM note", [], |row| row.get(0))
+            .expect("notes");
+        assert_eq!((notes, format_of(&conn).expect("format")), (1, 1));
+    }
+
+    #[test]
+    fn an_older_program_opens_only_what_it_understands() {
+        for (understood_from, opens) in [(1, true), (2, false)] {
+            let (_directory, path) = file_of_the_first_format();
+            let conn = connect(&path, &OpenOptions::default()).expect("open");
+            migrate(&conn, None, &[FIRST, second("SELECT 1", understood_from)]).expect("migrate");
+            let result = migrate(&conn, None, &[FIRST]);
+            assert_eq!(result.is_ok(), opens, "{result:?}");
+        }
+    }
+
+    #[test]
+    fn every_setting_that_durability_depends_on_took() {
+        let (_directory, path) = file_of_the_first_format();
+        let conn = connect(&path, &OpenOptions::default()).expect("open");
+        for (name, wanted) in [
+            ("synchronous", 2_i64),
+            ("foreign_keys", 1),
+            ("busy_timeout", 5_000),
+            ("recursive_triggers", 1),
+            ("mmap_size", 0),
+        ] {
+            let found: i64 = conn
+                .pragma_query_value(None, name, |row| row.get(0))
+                .expect(name);
+            assert_eq!(found, wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn migrations_are_numbered_without_gaps_and_say_why() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(migration.version as usize, index + 1);
+            assert!(migration.understood_from <= migration.version);
+            assert!(
+                migration.sql.starts_with("-- Why: "),
+                "{}",
+                migration.version
+            );
+            assert!(
+                migration.sql.contains("\n-- Older programs: "),
+                "{}",
+                migration.version
+            );
+        }
+    }
 }

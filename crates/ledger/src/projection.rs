@@ -386,3 +386,36 @@ fn add_copy(ledger: &Ledger, fact: &Fact, reprinted: &Reprinted) -> Result<(), L
         .execute((&reprinted.number, expected))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::posting::Account;
+
+    use super::*;
+
+    #[test]
+    fn postings_that_do_not_balance_are_refused() {
+        let posting = |account, amount_minor| Posting {
+            account,
+            amount_minor,
+        };
+        let cash = |amount| posting(Account::Cash, amount);
+        let revenue = |amount| posting(Account::Revenue, amount);
+        let sums = balanced("Test", &[cash(3), cash(2), revenue(-5)]).expect("balanced");
+        assert_eq!(
+            sums,
+            BTreeMap::from([
+                ("account:cash".to_owned(), 5),
+                ("account:revenue".to_owned(), -5)
+            ])
+        );
+        for (postings, by) in [(vec![cash(3), revenue(-2)], 1), (vec![cash(-1)], -1)] {
+            let result = balanced("Test", &postings);
+            assert!(
+                matches!(result, Err(LedgerError::Unbalanced { kind: "Test", by_minor }) if by_minor == by)
+            );
+        }
+        let result = balanced("Test", &[cash(i64::MAX), cash(1)]);
+        assert!(matches!(result, Err(LedgerError::Overflow)));
+    }
+}

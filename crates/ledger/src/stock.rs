@@ -7,8 +7,8 @@ use domain::quantity::Quantity;
 use domain::stock::{Anchor, EventRef, is_after};
 use domain::time::Hlc;
 use rusqlite::OptionalExtension as _;
-use sync_protocol::FeedName;
 use sync_protocol::feed::StockRow;
+use sync_protocol::{FeedName, FeedPage};
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -173,6 +173,30 @@ impl Ledger {
         self.prepare("DELETE FROM own_movement WHERE location = ?1 AND seq <= ?2")?
             .execute((location.as_str(), N(folded)))?;
         self.set_floor(location, folded)
+    }
+
+    /// Takes over the clock of the counts that a page's rows stand on: what this till does from now on is
+    /// after them, and the fold tells a later return from an earlier one by that.
+    pub(crate) fn observe_counts(
+        &mut self,
+        page: &FeedPage,
+        now_wall: i64,
+    ) -> Result<(), LedgerError> {
+        if !matches!(page.feed, FeedName::Stock(_)) {
+            return Ok(());
+        }
+        let rows = page.rows.iter().filter_map(|row| row.row.as_ref());
+        let clocks = rows
+            .filter_map(|row| serde_json::from_str::<StockRow>(row.get()).ok())
+            .filter_map(|row| row.anchor.map(|anchor| anchor.hlc));
+        // Each on its own: a clock that is far ahead is not followed, and must not hide one that is right.
+        let learnt = clocks.fold(self.hlc, |hlc, other| hlc.observe(other, now_wall));
+        if learnt > self.hlc {
+            self.hlc = learnt;
+            self.prepare("INSERT OR REPLACE INTO clock (only, hlc) VALUES (1, ?1)")?
+                .execute([learnt.0.cast_signed()])?;
+        }
+        Ok(())
     }
 
     fn set_floor(&self, location: &LocationId, seq: u64) -> Result<(), LedgerError> {

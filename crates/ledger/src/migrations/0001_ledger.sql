@@ -36,6 +36,13 @@ BEGIN SELECT raise(ABORT, 'the identity is never changed'); END;
 CREATE TRIGGER identity_is_never_deleted BEFORE DELETE ON identity
 BEGIN SELECT raise(ABORT, 'the identity is never deleted'); END;
 
+-- A clock reading learnt from a count elsewhere, when it is later than our last event: what this till does from
+-- then on is after that count, through a restart too.
+CREATE TABLE clock (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    hlc  INTEGER NOT NULL
+) STRICT;
+
 -- One row per shift. `totals` is the X report, brought up to date by each sale in its own transaction.
 CREATE TABLE shift (
     opened_seq    INTEGER PRIMARY KEY REFERENCES event (seq),

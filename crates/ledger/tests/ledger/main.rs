@@ -1,0 +1,10 @@
+//! The ledger against real files: what it keeps, what it refuses, and what it notices.
+
+mod catalogue;
+mod damage;
+mod feeds;
+mod journal;
+mod opening;
+mod print_and_answers;
+mod stock;
+mod support;

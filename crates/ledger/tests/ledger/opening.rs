@@ -1,0 +1,218 @@
+//! Files that are opened, and files that are refused and left as they are.
+
+use std::path::Path;
+
+use domain::event::StreamReason;
+use domain::ids::EventId;
+use ledger::{Ledger, OpenError, OpenOptions};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use crate::support::{Desk, Place, WALL, clock, create, new_stream};
+
+fn refused(path: &Path) -> OpenError {
+    let before = std::fs::read(path).ok();
+    let beside = listing(path);
+    let error = Ledger::open(path, &OpenOptions::default()).expect_err("refused");
+    assert!(Ledger::open_read_only(path).is_err());
+    assert_eq!(std::fs::read(path).ok(), before, "the file was touched");
+    assert_eq!(listing(path), beside, "a file was left beside it");
+    error
+}
+
+fn listing(path: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(path.parent().expect("parent"))
+        .expect("directory")
+        .map(|entry| {
+            entry
+                .expect("entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn foreign_files_are_refused_and_left_alone() {
+    let place = Place::new();
+    assert!(matches!(refused(&place.path), OpenError::NotFound));
+    assert!(
+        matches!(refused(place.directory()), OpenError::NotFound),
+        "a directory"
+    );
+
+    for content in [&b""[..], b"hello", &[0_u8; 8_192]] {
+        std::fs::write(&place.path, content).expect("write");
+        assert!(
+            matches!(refused(&place.path), OpenError::NotALedger),
+            "{} bytes",
+            content.len()
+        );
+    }
+    for mode in ["DELETE", "WAL"] {
+        std::fs::remove_file(&place.path).expect("remove");
+        let conn = Connection::open(&place.path).expect("foreign");
+        conn.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(()))
+            .expect("mode");
+        conn.execute_batch("CREATE TABLE event (seq INTEGER); PRAGMA user_version = 1")
+            .expect("foreign");
+        conn.close().expect("close");
+        assert!(
+            matches!(refused(&place.path), OpenError::NotALedger),
+            "{mode}"
+        );
+    }
+}
+
+#[test]
+fn a_file_of_a_later_program_is_refused_and_left_alone_unless_it_says_otherwise() {
+    let place = Place::new();
+    drop(create(&place.path, &OpenOptions::default()));
+    let edit = |sql: &str| {
+        let conn = Connection::open(&place.path).expect("raw");
+        conn.execute_batch(sql).expect("edit");
+        conn.close().expect("close");
+    };
+    edit("PRAGMA user_version = 9; UPDATE format SET understood_from = 9");
+    let error = refused(&place.path);
+    assert!(
+        matches!(
+            error,
+            OpenError::NewerVersion {
+                found: 9,
+                understood: 1
+            }
+        ),
+        "{error:?}"
+    );
+
+    edit("UPDATE format SET understood_from = 1; ALTER TABLE shift ADD COLUMN later TEXT");
+    let mut desk =
+        Desk::new(Ledger::open(&place.path, &OpenOptions::default()).expect("understood"));
+    desk.trade();
+    desk.assert_sound();
+}
+
+#[test]
+fn creating_never_overwrites_and_leaves_no_draft() {
+    let place = Place::new();
+    std::fs::write(&place.path, b"precious").expect("write");
+    let make = |path: &Path| {
+        let id = EventId(Uuid::from_u128(1));
+        Ledger::create(
+            path,
+            new_stream(),
+            &clock(WALL),
+            id,
+            &OpenOptions::default(),
+        )
+    };
+    assert!(matches!(make(&place.path), Err(OpenError::Exists)));
+    assert_eq!(std::fs::read(&place.path).expect("read"), b"precious");
+    std::fs::remove_file(&place.path).expect("remove");
+
+    // A draft that an earlier attempt left behind is no obstacle.
+    std::fs::write(place.directory().join("ledger.db.new"), b"half").expect("write");
+    let ledger = make(&place.path).expect("create");
+    assert_eq!(ledger.head().seq, 1);
+    assert_eq!(ledger.identity().reason, StreamReason::Enrolled);
+    drop(ledger);
+    assert_eq!(listing(&place.path), ["ledger.db"]);
+    assert!(matches!(
+        make(&place.directory().join("none/ledger.db")),
+        Err(OpenError::NotFound)
+    ));
+}
+
+#[test]
+fn a_stream_without_store_or_till_is_no_till() {
+    let place = Place::new();
+    let mut new = new_stream();
+    new.opened.till = None;
+    let id = EventId(Uuid::from_u128(1));
+    let result = Ledger::create(&place.path, new, &clock(WALL), id, &OpenOptions::default());
+    assert!(matches!(result, Err(OpenError::NotATill)));
+    assert_eq!(listing(&place.path), [] as [&str; 0]);
+}
+
+#[test]
+fn a_disk_without_room_refuses_to_create_and_leaves_nothing() {
+    let place = Place::new();
+    let options = OpenOptions {
+        pages_max: Some(8),
+        ..OpenOptions::default()
+    };
+    let id = EventId(Uuid::from_u128(1));
+    let result = Ledger::create(&place.path, new_stream(), &clock(WALL), id, &options);
+    assert!(matches!(result, Err(OpenError::Full)));
+    assert_eq!(listing(&place.path), [] as [&str; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_cannot_be_written_is_told_as_such() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let place = Place::new();
+    drop(create(&place.path, &OpenOptions::default()));
+    let before = std::fs::read(&place.path).expect("read");
+    let permit = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permissions");
+    };
+    permit(&place.path, 0o444);
+    permit(place.directory(), 0o555);
+    // Root may write anyway; then the kernel's own read-only tree stands in for the directory.
+    let bound_by_permissions = std::fs::write(place.directory().join("probe"), b"x").is_err();
+    let id = EventId(Uuid::from_u128(1));
+    let (path, opened) = if bound_by_permissions {
+        let opened = Ledger::open(&place.path, &OpenOptions::default()).err();
+        (place.directory().join("other.db"), opened)
+    } else {
+        (
+            Path::new("/proc/self/ledger.db").to_owned(),
+            Some(OpenError::ReadOnly),
+        )
+    };
+    let created = Ledger::create(
+        &path,
+        new_stream(),
+        &clock(WALL),
+        id,
+        &OpenOptions::default(),
+    );
+    permit(place.directory(), 0o755);
+    assert!(matches!(opened, Some(OpenError::ReadOnly)), "{opened:?}");
+    assert!(
+        matches!(created, Err(OpenError::ReadOnly)),
+        "{:?}",
+        created.err()
+    );
+    assert_eq!(std::fs::read(&place.path).expect("read"), before);
+}
+
+#[test]
+fn a_path_with_odd_characters_is_a_path() {
+    let place = Place::new();
+    let odd = place.directory().join("caisse 100% #1 ? été مرسى.db");
+    drop(create(&odd, &OpenOptions::default()));
+    let ledger = Ledger::open(&odd, &OpenOptions::default()).expect("open");
+    assert_eq!(ledger.head().seq, 1);
+    assert!(Ledger::open_read_only(&odd).is_ok());
+}
+
+#[test]
+fn durability_is_what_was_asked_for() {
+    let place = Place::new();
+    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    desk.trade();
+    desk.ledger.checkpoint().expect("checkpoint");
+    let conn = Connection::open(&place.path).expect("raw");
+    let mode: String = conn
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .expect("mode");
+    assert_eq!(mode, "wal");
+    assert!(rusqlite::version_number() >= ledger::SQLITE_VERSION_MIN);
+}
