@@ -3,13 +3,13 @@
 //! A cart is a draft. [`Till::complete`] turns it into a fact: one ledger transaction holds the sale, its
 //! print job and the answer, and only then does anybody hear of it.
 
-use domain::cart::{self, Cart, CartError, Discount, NewLine, PricedCart, Pricing};
+use domain::cart::{self, Cart, CartError, Discount, NewLine, PricedCart, PricedLine, Pricing};
 use domain::catalog::StockClass;
-use domain::config::StoreConfig;
+use domain::config::{Role, StoreConfig};
 use domain::event::{
     CartVoided, Fact, LineVoided, Override, OverrideKind, Reversed, SaleBody, Tender, TenderKind,
 };
-use domain::ids::{EventId, SaleId, VariantId};
+use domain::ids::{EventId, SaleId, UserId, VariantId};
 use domain::number::receipt_number;
 use domain::quantity::Quantity;
 use domain::sale::{self, CompleteSaleError, SaleHeader};
@@ -135,20 +135,13 @@ impl Till {
         call: &mut Call,
     ) -> Outcome {
         self.require_selling()?;
-        self.trial(|cart| cart.set_price(line, unit_minor))?;
+        let terms = self.terms(call)?;
+        let (mut cart, priced) =
+            self.trial_priced(&terms, |cart| cart.set_price(line, unit_minor))?;
         let by = self.approved_by(approval, RefusalCode::ManagerRequired, call)?;
-        self.change_line(line, call, |cart| {
-            cart.set_price(line, unit_minor)?;
-            note_override(
-                cart,
-                Override {
-                    kind: OverrideKind::Price,
-                    by,
-                    line: Some(line),
-                },
-            );
-            Ok(())
-        })
+        note_override(&mut cart, OverrideKind::Price, by, Some(line));
+        self.hold_discounts(&mut cart, &priced, &terms, Some(by))?;
+        self.keep_cart(cart, Some(line), &terms, call)
     }
 
     pub(crate) fn discount_line(
@@ -161,34 +154,12 @@ impl Till {
         self.require_selling()?;
         let discount = to_discount(discount);
         let terms = self.terms(call)?;
-        let (cart, priced) =
+        let (mut cart, priced) =
             self.trial_priced(&terms, |cart| cart.discount_line(line, discount))?;
-        let index = cart
-            .lines
-            .iter()
-            .position(|found| found.line == line)
-            .ok_or(RefusalCode::UnknownLine)?;
-        let priced_line = &priced.lines[index];
-        let limit = terms.store.discount_limit_bp;
-        let by = if above_limit(priced_line.discount_minor, priced_line.gross_minor, limit) {
-            Some(self.discount_approval(approval, limit, call)?)
-        } else {
-            None
-        };
-        self.change_line(line, call, |cart| {
-            cart.discount_line(line, discount)?;
-            if let Some(by) = by {
-                note_override(
-                    cart,
-                    Override {
-                        kind: OverrideKind::Discount,
-                        by,
-                        line: Some(line),
-                    },
-                );
-            }
-            Ok(())
-        })
+        forget_override(&mut cart, OverrideKind::Discount, Some(line));
+        let by = self.discount_approval(&cart, &priced, &terms, approval, call)?;
+        self.hold_discounts(&mut cart, &priced, &terms, by)?;
+        self.keep_cart(cart, Some(line), &terms, call)
     }
 
     pub(crate) fn discount_cart(
@@ -201,35 +172,53 @@ impl Till {
         let discount = to_discount(discount);
         let terms = self.terms(call)?;
         let (mut cart, priced) = self.trial_priced(&terms, |cart| cart.discount_cart(discount))?;
-        let limit = terms.store.discount_limit_bp;
-        if above_limit(priced.cart_discount_minor, priced.subtotal_minor, limit) {
-            let by = self.discount_approval(approval, limit, call)?;
-            note_override(
-                &mut cart,
-                Override {
-                    kind: OverrideKind::Discount,
-                    by,
-                    line: None,
-                },
-            );
-        }
+        forget_override(&mut cart, OverrideKind::Discount, None);
+        let by = self.discount_approval(&cart, &priced, &terms, approval, call)?;
+        self.hold_discounts(&mut cart, &priced, &terms, by)?;
         self.keep_cart(cart, None, &terms, call)
     }
 
+    /// The manager who allows the discounts of `cart`, when one of them needs a manager.
     fn discount_approval(
         &mut self,
+        cart: &Cart,
+        priced: &PricedCart,
+        terms: &Terms,
         approval: Option<&Approval>,
-        limit: u32,
         call: &mut Call,
-    ) -> Result<domain::ids::UserId, Refusal> {
-        self.approved_by(approval, RefusalCode::DiscountApprovalRequired, call)
-            .map_err(|refusal| {
-                if refusal.code == RefusalCode::DiscountApprovalRequired {
-                    refusal.with("limit_bp", limit)
-                } else {
-                    refusal
-                }
-            })
+    ) -> Result<Option<UserId>, Refusal> {
+        let limit = terms.store.discount_limit_bp;
+        match approval {
+            Some(approval) if !unapproved_discounts(cart, priced, limit).is_empty() => {
+                Ok(Some(self.manager_by_pin(approval, call)?))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Lets no discount above the limit stand without a manager's word. It is asked after every change that
+    /// can raise a discount's share: an amount within the limit of ten articles is above that of one.
+    fn hold_discounts(
+        &self,
+        cart: &mut Cart,
+        priced: &PricedCart,
+        terms: &Terms,
+        by: Option<UserId>,
+    ) -> Result<(), Refusal> {
+        let limit = terms.store.discount_limit_bp;
+        let open = unapproved_discounts(cart, priced, limit);
+        if open.is_empty() {
+            return Ok(());
+        }
+        let member = self.signed_in()?;
+        let own = (member.role == Role::Manager).then_some(member.user);
+        let by = by.or(own).ok_or_else(|| {
+            Refusal::new(RefusalCode::DiscountApprovalRequired).with("limit_bp", limit)
+        })?;
+        for line in open {
+            note_override(cart, OverrideKind::Discount, by, line);
+        }
+        Ok(())
     }
 
     pub(crate) fn remove_line(&mut self, line: u32, call: &mut Call) -> Outcome {
@@ -243,6 +232,11 @@ impl Till {
             .position(|found| found.line == line)
             .ok_or(RefusalCode::UnknownLine)?;
         let removed = cart.remove_line(line).map_err(cart_refusal)?;
+        if cart.is_empty() && !cart.tenders.is_empty() {
+            return Err(RefusalCode::TendersRecorded.into());
+        }
+        let after = self.priced(&cart, &terms)?;
+        self.hold_discounts(&mut cart, &after, &terms, None)?;
         let fact = Fact::LineVoided(LineVoided {
             sale: cart.sale,
             shift: self.shift_id()?,
@@ -322,23 +316,19 @@ impl Till {
         }
     }
 
-    pub(crate) fn list_parked(&self) -> Outcome {
-        let store = self.store()?;
+    pub(crate) fn list_parked(&self, call: &Call) -> Outcome {
+        let terms = self.terms(call)?;
         let mut carts = Vec::new();
         for parked in self
             .drafts
             .parked()
             .map_err(|error| drafts_refusal(&error))?
         {
-            let terms = Terms {
-                store: store.clone(),
-                date: self.trading_day_or(parked.wall)?,
-            };
             let priced = self.priced(&parked.cart, &terms)?;
             carts.push(ParkedView {
                 sale: parked.cart.sale,
                 label: parked.cart.label.clone().unwrap_or_default(),
-                at: domain::time::local_minute(parked.wall, store.utc_offset_min),
+                at: domain::time::local_minute(parked.wall, terms.store.utc_offset_min),
                 units: priced.units,
                 total_minor: priced.total_minor,
                 first: parked.cart.lines.first().map(|line| line.names.clone()),
@@ -577,26 +567,6 @@ impl Till {
         Ok(Terms { store, date })
     }
 
-    fn trading_day_or(&self, wall: i64) -> Result<domain::time::BusinessDate, Refusal> {
-        let now = domain::time::Now {
-            wall_ms: wall,
-            boot: domain::time::Boot { id: 0, ms: 0 },
-            utc_offset_min: 0,
-        };
-        Ok(self.current_shift()?.map_or_else(
-            || self.localise(now).local_date(),
-            |shift| shift.opened.business_date,
-        ))
-    }
-
-    fn localise(&self, now: domain::time::Now) -> domain::time::Now {
-        let utc_offset_min = self.store().map_or(0, |store| store.utc_offset_min);
-        domain::time::Now {
-            utc_offset_min,
-            ..now
-        }
-    }
-
     pub(crate) fn current_shift(&self) -> Result<Option<OpenShift>, Refusal> {
         self.book()?
             .open_shift(DRAWER)
@@ -616,7 +586,7 @@ impl Till {
         &self,
         shift: &OpenShift,
         terms: &Terms,
-        cashier: domain::ids::UserId,
+        cashier: UserId,
     ) -> Result<SaleHeader, Refusal> {
         let book = self.book()?;
         let identity = book.identity();
@@ -648,21 +618,14 @@ impl Till {
         cart::price(cart, &terms.pricing()).map_err(cart_refusal)
     }
 
-    fn trial(
-        &self,
-        change: impl FnOnce(&mut Cart) -> Result<(), CartError>,
-    ) -> Result<Cart, Refusal> {
-        let mut cart = self.cart.clone();
-        change(&mut cart).map_err(cart_refusal)?;
-        Ok(cart)
-    }
-
+    /// The cart as `change` would leave it, and what it would come to. Nothing is kept.
     fn trial_priced(
         &self,
         terms: &Terms,
         change: impl FnOnce(&mut Cart) -> Result<(), CartError>,
     ) -> Result<(Cart, PricedCart), Refusal> {
-        let cart = self.trial(change)?;
+        let mut cart = self.cart.clone();
+        change(&mut cart).map_err(cart_refusal)?;
         let priced = self.priced(&cart, terms)?;
         Ok((cart, priced))
     }
@@ -675,7 +638,8 @@ impl Till {
     ) -> Outcome {
         self.require_selling()?;
         let terms = self.terms(call)?;
-        let cart = self.trial(change)?;
+        let (mut cart, priced) = self.trial_priced(&terms, change)?;
+        self.hold_discounts(&mut cart, &priced, &terms, None)?;
         self.keep_cart(cart, Some(line), &terms, call)
     }
 
@@ -703,15 +667,52 @@ fn to_discount(input: DiscountInput) -> Discount {
     }
 }
 
-/// Whether a discount is more than `limit_bp` hundredths of a percent of what it is taken off.
-fn above_limit(discount_minor: i64, base_minor: i64, limit_bp: u32) -> bool {
-    i128::from(discount_minor) * 10_000 > i128::from(base_minor) * i128::from(limit_bp)
+/// Whether a discount that takes `taken_minor` off `base_minor` is above `limit_bp` hundredths of a percent.
+/// A percentage counts as it was asked for: rounding to minor units must not push it over the limit.
+fn above_limit(discount: Discount, taken_minor: i64, base_minor: i64, limit_bp: u32) -> bool {
+    match discount {
+        Discount::None => false,
+        Discount::Percent { bp } => bp > limit_bp,
+        Discount::Amount { .. } => {
+            i128::from(taken_minor) * 10_000 > i128::from(base_minor) * i128::from(limit_bp)
+        }
+    }
 }
 
-fn note_override(cart: &mut Cart, noted: Override) {
+/// Lines, and none for the cart, whose discount is above the limit and was not allowed yet.
+fn unapproved_discounts(cart: &Cart, priced: &PricedCart, limit_bp: u32) -> Vec<Option<u32>> {
+    let lines = cart.lines.iter().zip(&priced.lines);
+    let mut open: Vec<Option<u32>> = lines
+        .filter(|(line, priced)| {
+            let PricedLine {
+                discount_minor,
+                gross_minor,
+                ..
+            } = **priced;
+            above_limit(line.discount, discount_minor, gross_minor, limit_bp)
+        })
+        .map(|(line, _)| Some(line.line))
+        .collect();
+    let (taken_minor, base_minor) = (priced.cart_discount_minor, priced.subtotal_minor);
+    if above_limit(cart.discount, taken_minor, base_minor, limit_bp) {
+        open.push(None);
+    }
+    let allowed = |line: &Option<u32>| {
+        let noted = |noted: &Override| (noted.kind, noted.line) == (OverrideKind::Discount, *line);
+        cart.overrides.iter().any(noted)
+    };
+    open.retain(|line| !allowed(line));
+    open
+}
+
+fn forget_override(cart: &mut Cart, kind: OverrideKind, line: Option<u32>) {
     cart.overrides
-        .retain(|old| (old.kind, old.line) != (noted.kind, noted.line));
-    cart.overrides.push(noted);
+        .retain(|noted| (noted.kind, noted.line) != (kind, line));
+}
+
+fn note_override(cart: &mut Cart, kind: OverrideKind, by: UserId, line: Option<u32>) {
+    forget_override(cart, kind, line);
+    cart.overrides.push(Override { kind, by, line });
 }
 
 fn read_tender(
@@ -734,7 +735,8 @@ fn read_tender(
             (input.amount_minor.unwrap_or(due.due_minor), Some(reference))
         }
     };
-    let nothing_due = amount_minor == 0 && due.due_minor == 0 && input.kind == TenderKind::Cash;
+    let nothing_due =
+        amount_minor == 0 && due.due_cash_minor == 0 && input.kind == TenderKind::Cash;
     if amount_minor < 0 || (amount_minor == 0 && !nothing_due) {
         return Err(RefusalCode::TenderInvalid.into());
     }
@@ -757,9 +759,10 @@ pub(crate) fn cleaned(input: &str, field: &str) -> Result<String, Refusal> {
         .ok_or_else(|| Refusal::new(RefusalCode::TextInvalid).with("field", field))
 }
 
-/// A scanned code as it may be shown: without control characters, and not longer than a screen line.
-fn shown(code: &str) -> String {
-    code.chars().filter(|c| !c.is_control()).take(32).collect()
+/// A scanned code as it may be shown: without control and direction characters, not longer than a screen line.
+pub(crate) fn shown(code: &str) -> String {
+    let harmless = |c: &char| *c == ' ' || text::clean(&c.to_string(), 1).is_some();
+    code.chars().filter(harmless).take(32).collect()
 }
 
 pub(crate) fn cart_refusal(error: CartError) -> Refusal {
@@ -775,7 +778,7 @@ pub(crate) fn cart_refusal(error: CartError) -> Refusal {
     }
 }
 
-fn sale_refusal(error: CompleteSaleError) -> Refusal {
+pub(crate) fn sale_refusal(error: CompleteSaleError) -> Refusal {
     match error {
         CompleteSaleError::Empty => RefusalCode::EmptyCart.into(),
         CompleteSaleError::TenderInvalid => RefusalCode::TenderInvalid.into(),

@@ -69,12 +69,7 @@ impl Till {
 
     pub(crate) fn set_settings(&mut self, settings: &Settings, call: &mut Call) -> Outcome {
         if self.profiles.get(&settings.profile).is_none() {
-            let profile: String = settings
-                .profile
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(32)
-                .collect();
+            let profile = crate::checkout::shown(&settings.profile);
             return Err(Refusal::new(RefusalCode::UnknownProfile).with("profile", profile));
         }
         if let PrinterTarget::Tcp { address } = &settings.printer

@@ -98,10 +98,7 @@ impl Till {
             return Err(RefusalCode::BadServerAddress.into());
         }
         let code = code.trim().to_owned();
-        if code.is_empty()
-            || code.len() > 64
-            || code.chars().any(|c| c.is_control() || c.is_whitespace())
-        {
+        if !is_enrol_code(&code) {
             return Err(RefusalCode::EnrolCodeInvalid.into());
         }
         let job = JobId(call.uuid());
@@ -222,9 +219,11 @@ impl Till {
         if self.ledger.is_some() {
             return Enrolment::Enrolled;
         }
-        self.enrol
-            .as_ref()
-            .map_or(Enrolment::None, EnrolState::view)
+        match self.enrol.as_ref().map(EnrolState::view) {
+            // Enrolled once, but the ledger is gone: this device has to be enrolled anew.
+            None | Some(Enrolment::Enrolled) => Enrolment::None,
+            Some(view) => view,
+        }
     }
 
     fn create_ledger(
@@ -233,21 +232,50 @@ impl Till {
         now: &domain::time::Now,
         event: EventId,
     ) -> Result<Ledger, crate::door::Refusal> {
+        let failed = |error: &dyn std::error::Error| {
+            tracing::error!(error = %error, "the ledger could not be created");
+            RefusalCode::StorageFailed
+        };
         let created = match &self.dir {
-            Some(dir) => Ledger::create(
-                &dir.join(crate::till::LEDGER_FILE),
-                new,
-                now,
-                event,
-                &self.ledger_options(),
-            ),
+            Some(dir) => {
+                let path = dir.join(crate::till::LEDGER_FILE);
+                discard_begun(&path).map_err(|error| failed(&error))?;
+                Ledger::create(&path, new, now, event, &self.ledger_options)
+            }
             None => Ledger::create_in_memory(new, now, event),
         };
-        created.map_err(|error| {
-            tracing::error!(error = %error, "the ledger could not be created");
-            RefusalCode::StorageFailed.into()
-        })
+        created.map_err(|error| failed(&error).into())
     }
+}
+
+/// Whether a ledger holds nothing but its first event and does not know its server: enrolment was cut short
+/// between making the file and writing the link.
+pub(crate) fn is_only_begun(ledger: &Ledger) -> Result<bool, ledger::LedgerError> {
+    Ok(ledger.head().seq <= 1 && ledger.local(LINK)?.is_none())
+}
+
+/// Removes a ledger that was only begun. Any other file stays, and creating one in its place fails.
+fn discard_begun(path: &std::path::Path) -> std::io::Result<()> {
+    let begun = Ledger::open(path, &ledger::OpenOptions::default())
+        .is_ok_and(|ledger| is_only_begun(&ledger).unwrap_or(false));
+    if !begun {
+        return Ok(());
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A tenant's code, a dot, and a few letters and digits; whether it is valid only the server knows.
+fn is_enrol_code(code: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=64).contains(&code.len()) && code.chars().all(allowed)
 }
 
 /// Accepts `https://host[:port]`, and `http://` for this machine alone: sales must not cross a network in the clear.

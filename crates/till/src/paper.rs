@@ -3,11 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
-use domain::catalog::{Language, Names};
+use domain::catalog::Language;
 use domain::event::{Fact, Reprinted, SaleBody, ShiftClosed};
 use domain::ids::{EventId, JobId};
 use ledger::{
-    LedgerError, NewPrintJob, OpenShift, PrintJob, PrintKind, PrintUpdate, Receipt, ReceiptBody,
+    Item, LedgerError, NewPrintJob, OpenShift, PrintJob, PrintKind, PrintUpdate, Receipt,
+    ReceiptBody,
 };
 use receipt::sale_receipt::{LevyLine, Occasion, ReceiptLine, StoreIdentity, TenderLine};
 use receipt::shift_report::{DrawerFigures, ReportKind};
@@ -143,23 +144,13 @@ impl Till {
             .ledger
             .as_ref()
             .and_then(|book| book.item(line.variant).ok().flatten());
-        let (names, options) = match item {
-            Some(item) => (item.style.names, options_text(&item.variant.options)),
-            None => (
-                Names {
-                    fr: line.label.clone(),
-                    ..Names::default()
-                },
-                String::new(),
-            ),
-        };
-        let name = names.get(language);
+        // Only while the catalogue calls it what the receipt called it may another language be looked up
+        // there: a copy must not name another article than the original.
+        let name = item
+            .filter(|item| item_label(item, Language::Fr) == line.label)
+            .map_or_else(|| line.label.clone(), |item| item_label(&item, language));
         ReceiptLine {
-            name: if options.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{name} {options}")
-            },
+            name,
             quantity: line.quantity,
             unit_minor: line.unit_minor,
             gross_minor: line.total_minor + line.discount_minor + line.cart_discount_minor,
@@ -437,8 +428,11 @@ impl Till {
         let Ok(document) = Document::from_json(&job.document) else {
             return Ok(Answerless::default());
         };
-        let copy = job.copy.saturating_add(1);
-        let job = self.document_job(
+        let fact = self.copied_report(&job.number, call)?;
+        let copy = fact
+            .as_ref()
+            .map_or(job.copy.saturating_add(1), |(_, reprinted)| reprinted.copy);
+        let paper = self.document_job(
             &document.as_copy(copy),
             PrintKind::Copy,
             job.number.clone(),
@@ -446,9 +440,30 @@ impl Till {
             call,
         );
         Ok(Answerless {
-            fact: None,
-            jobs: job.into_iter().collect(),
+            fact: fact.map(|(event, reprinted)| (event, Fact::Reprinted(reprinted))),
+            jobs: paper.into_iter().collect(),
         })
+    }
+
+    /// The copy of a Z report as a fact; none for papers without a number of their own.
+    fn copied_report(
+        &self,
+        number: &str,
+        call: &mut Call,
+    ) -> Result<Option<(EventId, Reprinted)>, Refusal> {
+        let book = self.book()?;
+        let failed = |error: LedgerError| storage_refusal(&error);
+        let z = number.strip_prefix('Z').and_then(|z| z.parse().ok());
+        let Some(z) = z else { return Ok(None) };
+        if book.z_report(z).map_err(failed)?.is_none() {
+            return Ok(None);
+        }
+        let reprinted = Reprinted {
+            number: number.to_owned(),
+            copy: book.copies(number).map_err(failed)?.saturating_add(1),
+            user: self.signed_in()?.user,
+        };
+        Ok(Some((EventId(call.uuid()), reprinted)))
     }
 
     pub(crate) fn settle_print_job(
@@ -475,6 +490,15 @@ impl Till {
         call.stored = true;
         Ok(Reply::Done {})
     }
+}
+
+/// Name and options, as the label of a sale's line has them in French.
+fn item_label(item: &Item, language: Language) -> String {
+    let name = item.style.names.get(language);
+    if item.variant.options.is_empty() {
+        return name.to_owned();
+    }
+    format!("{name} {}", options_text(&item.variant.options))
 }
 
 fn identity(terms: &Terms, language: Language) -> StoreIdentity {

@@ -70,18 +70,13 @@ impl Till {
         if (0..=DAYS_AHEAD_MAX).contains(&ahead) {
             return Ok(None);
         }
-        let by = self
-            .approved_by(approval, RefusalCode::DateApprovalRequired, call)
-            .map_err(|refusal| {
-                if refusal.code == RefusalCode::DateApprovalRequired {
-                    refusal
-                        .with("last", last.to_string())
-                        .with("today", today.to_string())
-                } else {
-                    refusal
-                }
-            })?;
-        Ok(Some(by))
+        // A manager who opens the day has not seen the date yet, so being signed in is not enough.
+        let Some(approval) = approval else {
+            return Err(Refusal::new(RefusalCode::DateApprovalRequired)
+                .with("last", last.to_string())
+                .with("today", today.to_string()));
+        };
+        Ok(Some(self.manager_by_pin(approval, call)?))
     }
 
     pub(crate) fn x_report(&mut self, print: bool, call: &mut Call) -> Outcome {

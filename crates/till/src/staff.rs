@@ -192,7 +192,12 @@ impl Till {
         }
     }
 
-    fn manager_by_pin(&mut self, approval: &Approval, call: &mut Call) -> Result<UserId, Refusal> {
+    /// The manager who allows an action, by PIN alone.
+    pub(crate) fn manager_by_pin(
+        &mut self,
+        approval: &Approval,
+        call: &mut Call,
+    ) -> Result<UserId, Refusal> {
         let member = self.member(approval.user)?;
         if member.role != Role::Manager {
             return Err(RefusalCode::ManagerRequired.into());

@@ -10,13 +10,13 @@ use domain::entropy::Entropy;
 use domain::ids::{Digest, RequestId, SaleId, UserId};
 use domain::time::Now;
 use ed25519_dalek::SigningKey;
-use ledger::{Ledger, LedgerError, OpenOptions};
+use ledger::{Ledger, LedgerError, OpenError, OpenOptions};
 use receipt::{Profiles, Renderer};
 use sha2::{Digest as _, Sha256};
 
 use crate::door::{Answer, Command, Refusal, RefusalCode, Reply, Request, Settings, SyncState};
 use crate::drafts::{Change, Drafts, DraftsError};
-use crate::enrol::{EnrolState, is_internal};
+use crate::enrol::{self, EnrolState, is_internal};
 
 /// Name of the ledger in the data folder.
 pub(crate) const LEDGER_FILE: &str = "ledger.db";
@@ -91,6 +91,7 @@ pub struct SyncReport {
 pub struct Till {
     pub(crate) app: String,
     pub(crate) dir: Option<PathBuf>,
+    pub(crate) ledger_options: OpenOptions,
     pub(crate) ledger: Option<Ledger>,
     pub(crate) drafts: Drafts,
     pub(crate) key: SigningKey,
@@ -113,6 +114,15 @@ impl std::fmt::Debug for Call {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
+}
+
+/// What a till is put together from.
+struct Files {
+    dir: Option<PathBuf>,
+    ledger_options: OpenOptions,
+    ledger: Option<Ledger>,
+    drafts: Drafts,
+    lock: Option<File>,
 }
 
 /// One command under way.
@@ -155,7 +165,21 @@ impl Till {
     ///
     /// # Errors
     /// [`OpenTillError`]; nothing is overwritten.
-    pub fn open(data_dir: &Path, app: &str, mut context: Context) -> Result<Till, OpenTillError> {
+    pub fn open(data_dir: &Path, app: &str, context: Context) -> Result<Till, OpenTillError> {
+        Till::open_with(data_dir, app, context, OpenOptions::default())
+    }
+
+    /// As [`Till::open`], with other options for the ledger: simulations trade durability for speed, and tests
+    /// act out a full disk.
+    ///
+    /// # Errors
+    /// As [`Till::open`].
+    pub fn open_with(
+        data_dir: &Path,
+        app: &str,
+        mut context: Context,
+        ledger_options: OpenOptions,
+    ) -> Result<Till, OpenTillError> {
         let failed = |source| OpenTillError::DataDir {
             path: data_dir.to_owned(),
             source,
@@ -175,19 +199,21 @@ impl Till {
         let drafts = Drafts::open(&data_dir.join(DRAFTS_FILE))?;
         let path = data_dir.join(LEDGER_FILE);
         let ledger = if path.exists() {
-            Some(Ledger::open(&path, &OpenOptions::default())?)
+            let ledger = Ledger::open(&path, &ledger_options)?;
+            // Enrolment ended between the two: the server is asked again, and answers the same.
+            let begun = enrol::is_only_begun(&ledger).map_err(OpenTillError::Unreadable)?;
+            (!begun).then_some(ledger)
         } else {
             None
         };
-        Till::assemble(
-            app,
-            Some(data_dir.to_owned()),
+        let files = Files {
+            dir: Some(data_dir.to_owned()),
+            ledger_options,
             ledger,
             drafts,
-            key,
-            Some(lock),
-            context,
-        )
+            lock: Some(lock),
+        };
+        Till::assemble(app, files, key, context)
     }
 
     /// A till that lives in memory: for tests, simulations and benchmarks.
@@ -196,18 +222,29 @@ impl Till {
     /// Only when SQLite cannot allocate.
     pub fn in_memory(app: &str, mut context: Context) -> Result<Till, OpenTillError> {
         let key = SigningKey::from_bytes(&context.entropy.next_bytes());
-        Till::assemble(app, None, None, Drafts::in_memory()?, key, None, context)
+        let files = Files {
+            dir: None,
+            ledger_options: OpenOptions::default(),
+            ledger: None,
+            drafts: Drafts::in_memory()?,
+            lock: None,
+        };
+        Till::assemble(app, files, key, context)
     }
 
     fn assemble(
         app: &str,
-        dir: Option<PathBuf>,
-        ledger: Option<Ledger>,
-        drafts: Drafts,
+        files: Files,
         key: SigningKey,
-        lock: Option<File>,
         mut context: Context,
     ) -> Result<Till, OpenTillError> {
+        let Files {
+            dir,
+            ledger_options,
+            ledger,
+            drafts,
+            lock,
+        } = files;
         let loaded = drafts.load()?;
         drafts.prune(context.now.wall_ms)?;
         let wall = context.now.wall_ms;
@@ -215,6 +252,7 @@ impl Till {
         let mut till = Till {
             app: app.to_owned(),
             dir,
+            ledger_options,
             ledger,
             drafts,
             key,
@@ -303,14 +341,15 @@ impl Till {
 
     fn answer(&mut self, id: RequestId, command: &Command, context: Context) -> Answer {
         let digest = self.command_digest(command);
-        match self.stored_answer(id) {
-            Ok(Some((stored, answer))) if stored == digest => return answer,
-            Ok(Some(_)) => return Answer::Refused(RefusalCode::RequestIdReused.into()),
-            Ok(None) => {}
-            Err(refusal) if matches!(command, Command::Status {}) => {
-                tracing::error!(code = ?refusal.code, "stored answers cannot be read");
+        self.reconnect();
+        // A status is never refused, not even when nothing can be read.
+        if !matches!(command, Command::Status {}) {
+            match self.stored_answer(id) {
+                Ok(Some((stored, answer))) if stored == digest => return answer,
+                Ok(Some(_)) => return Answer::Refused(RefusalCode::RequestIdReused.into()),
+                Ok(None) => {}
+                Err(refusal) => return Answer::Refused(refusal),
             }
-            Err(refusal) => return Answer::Refused(refusal),
         }
         let mut call = Call {
             id,
@@ -326,6 +365,15 @@ impl Till {
                 self.keep_refusal(command, &answer, &call);
                 answer
             }
+        }
+    }
+
+    /// After a failed commit the ledger is without a connection. What was answered can only be looked up
+    /// through a new one, and the disk may be back.
+    fn reconnect(&mut self) {
+        if let Some(Err(error)) = self.ledger.as_mut().map(Ledger::ensure_open) {
+            let error: OpenError = error;
+            tracing::error!(error = %error, "the ledger is still out of reach");
         }
     }
 
@@ -402,7 +450,7 @@ impl Till {
             Command::RestoreLine { line } => self.restore_line(*line, call),
             Command::ClearCart {} => self.clear_cart(call),
             Command::Park { label } => self.park(label.as_deref(), call),
-            Command::ListParked {} => self.list_parked(),
+            Command::ListParked {} => self.list_parked(call),
             Command::Recall { sale } => self.recall(*sale, call),
             Command::AddTender { tender } => self.add_tender(tender, call),
             Command::RemoveTender { index } => self.remove_tender(*index, call),
@@ -551,10 +599,6 @@ impl Till {
     /// Whether somebody asked for a sync since the last call.
     pub fn take_sync_request(&mut self) -> bool {
         std::mem::take(&mut self.sync_requested)
-    }
-
-    pub(crate) fn ledger_options(&self) -> OpenOptions {
-        OpenOptions::default()
     }
 }
 

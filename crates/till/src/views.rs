@@ -1,12 +1,13 @@
 //! From rules and rows to what screens show. No decision is made here.
 
-use domain::cart::{Cart, CartLine, Discount, PricedCart};
+use domain::cart::{Cart, CartLine, Discount};
 use domain::catalog::StockClass;
 use domain::event::{ShiftClosed, ShiftTotals, TaxTotal};
 use domain::money::Currency;
+use domain::sale::CompleteSaleError;
 use ledger::{OpenShift, Receipt, ReceiptBody};
 
-use crate::checkout::{Terms, cart_refusal};
+use crate::checkout::{Terms, sale_refusal};
 use crate::door::{
     CartView, CurrencyView, DiscountInput, LevyView, LineView, ReceiptRow, Refusal, RefusalCode,
     ReportView, StoreView, TaxView, TenderView,
@@ -27,7 +28,7 @@ impl Till {
     ) -> Result<CartView, Refusal> {
         let priced = self.priced(cart, terms)?;
         let due = domain::sale::due(priced.total_minor, &cart.tenders, terms.store.cash_rounding)
-            .map_err(|_| cart_refusal(domain::cart::CartError::AmountOverflow))?;
+            .map_err(due_refusal)?;
         let lines = cart
             .lines
             .iter()
@@ -76,18 +77,13 @@ impl Till {
             due_minor: due.due_minor,
             due_cash_minor: due.due_cash_minor,
             quick_cash_minor: domain::cash::quick_cash(due.due_cash_minor, terms.store.currency),
-            warnings: self.stock_warnings(cart, &priced, terms)?,
+            warnings: self.stock_warnings(cart, terms)?,
         })
     }
 
     /// Names the variants of which more is on the cart than the books know of. It never blocks: what is in
     /// the shopper's hand exists.
-    fn stock_warnings(
-        &self,
-        cart: &Cart,
-        _priced: &PricedCart,
-        terms: &Terms,
-    ) -> Result<Vec<Refusal>, Refusal> {
+    fn stock_warnings(&self, cart: &Cart, terms: &Terms) -> Result<Vec<Refusal>, Refusal> {
         let book = self.book()?;
         let mut warnings: Vec<Refusal> = Vec::new();
         for (index, line) in cart.lines.iter().enumerate() {
@@ -183,6 +179,14 @@ impl Till {
                 .map_err(|error| drafts_refusal(&error))?,
             png_base64: None,
         })
+    }
+}
+
+/// A change that leaves less to pay than was paid by card already: the tender has to come off first.
+fn due_refusal(error: CompleteSaleError) -> Refusal {
+    match error {
+        CompleteSaleError::TenderAboveDue { .. } => RefusalCode::TendersRecorded.into(),
+        other => sale_refusal(other),
     }
 }
 
