@@ -1,7 +1,6 @@
 //! The open file: whose it is, where its journal stands, and the one way to write.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
 
@@ -70,24 +69,6 @@ pub struct Ledger {
     pub(crate) head: StreamHead,
     pub(crate) hlc: Hlc,
     pub(crate) cache: RefCell<Cache>,
-}
-
-impl std::fmt::Debug for Ledger {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger")
-            .field("identity", &self.identity)
-            .field("head", &self.head)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Ledger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ledger")
-            .field("identity", &self.identity)
-            .field("head", &self.head)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Ledger {
