@@ -1,1 +1,5 @@
-//! Scenarios over several crates.
+//! Scenarios over several crates: each module is a story that a shopkeeper could tell.
+
+mod import;
+mod last_unit;
+mod sale;
