@@ -1,0 +1,580 @@
+//! What a push must satisfy, what is refused, and that a refusal changes nothing.
+
+mod support;
+
+use domain::event::Fact;
+use domain::ids::{Digest, EventId, TenantId};
+use serde_json::value::RawValue;
+use sync_protocol::{
+    Cursor, EnrolReply, FeedName, PROTOCOL, PUSH_EVENTS_MAX, ProtocolError, SyncRequest, sign,
+};
+
+use support::{Till, World, enrol_request, now, store_id};
+
+fn hash_of(world: &World, till: &Till) -> Option<(u64, Digest)> {
+    let report = world.hub.verify().expect("verify");
+    assert_eq!(report.first_bad, None);
+    let head = report.streams.get(&till.stream.to_string())?;
+    Some((head.seq, head.hash))
+}
+
+/// Three sales pushed, three more not yet.
+fn six_sales() -> (World, Till) {
+    let mut world = World::with_catalogue();
+    let mut till = world.till("01", 7);
+    let variant = world.variant("BAL-4");
+    for _ in 0..6 {
+        till.sell(variant, 1, 10_000);
+    }
+    let first = SyncRequest {
+        head_seq: 4,
+        ..till.request(Some(till.push(1, 4)))
+    };
+    let reply = world.sync(&till, &first).expect("push");
+    assert_eq!((reply.ack_seq, reply.ack_hash), (4, till.hash(4)));
+    (world, till)
+}
+
+#[test]
+fn a_push_is_acknowledged_up_to_its_last_event_and_folded_once() {
+    let (mut world, till) = six_sales();
+    assert_eq!(world.on_hand("BAL-4", "LM"), 17);
+    for _ in 0..3 {
+        let reply = world.sync(&till, &till.push_all()).expect("push");
+        assert_eq!((reply.ack_seq, reply.ack_hash), (7, till.hash(7)));
+        assert_eq!(world.on_hand("BAL-4", "LM"), 14);
+        let takings = world.hub.takings(None).expect("takings");
+        assert_eq!(takings.len(), 1);
+        assert_eq!((takings[0].receipts, takings[0].takings_minor), (6, 60_000));
+    }
+    world.assert_verified();
+}
+
+#[test]
+fn wrong_pushes_are_named_and_change_nothing() {
+    type Spoil = fn(&mut SyncRequest, &Till);
+    let table: &[(&str, Spoil, ProtocolError)] = &[
+        (
+            "a gap",
+            |request, till| request.push = Some(till.push(6, 7)),
+            ProtocolError::Gap { expected: 5 },
+        ),
+        (
+            "a forged signature",
+            |request, till| {
+                let mut push = till.push(5, 7);
+                let stranger = ed25519_dalek::SigningKey::from_bytes(&[99; 32]);
+                push.head = sign::sign_head(
+                    &stranger,
+                    &till.enrolled.tenant,
+                    till.stream,
+                    7,
+                    till.hash(7),
+                );
+                request.push = Some(push);
+            },
+            ProtocolError::Unauthorised,
+        ),
+        (
+            "a head of another tenant",
+            |request, till| {
+                let mut push = till.push(5, 7);
+                let other = TenantId::new("other").expect("tenant");
+                push.head = sign::sign_head(&till.key, &other, till.stream, 7, till.hash(7));
+                request.push = Some(push);
+            },
+            ProtocolError::Unauthorised,
+        ),
+        (
+            "a head of another length",
+            |request, till| {
+                let mut push = till.push(5, 7);
+                push.head = sign::sign_head(
+                    &till.key,
+                    &till.enrolled.tenant,
+                    till.stream,
+                    6,
+                    till.hash(6),
+                );
+                request.push = Some(push);
+            },
+            unreadable("the chain does not end at the signed head"),
+        ),
+        (
+            "an event changed on the way",
+            |request, till| {
+                let mut push = till.push(5, 7);
+                let text = push.events[1].get().replace("10000", "90000");
+                push.events[1] = RawValue::from_string(text).expect("json");
+                request.push = Some(push);
+            },
+            unreadable("the chain does not end at the signed head"),
+        ),
+        (
+            "no events",
+            |request, till| {
+                let mut push = till.push(5, 7);
+                push.events.clear();
+                request.push = Some(push);
+            },
+            unreadable("the push is empty"),
+        ),
+        (
+            "sequence zero",
+            |request, till| {
+                let mut push = till.push(5, 7);
+                push.first_seq = 0;
+                request.push = Some(push);
+            },
+            unreadable("sequence numbers begin at 1"),
+        ),
+        (
+            "too many events",
+            |request, till| {
+                let mut push = till.push(5, 5);
+                push.events = vec![push.events[0].clone(); PUSH_EVENTS_MAX + 1];
+                request.push = Some(push);
+            },
+            ProtocolError::TooLarge,
+        ),
+        (
+            "too many bytes",
+            |request, till| {
+                let mut push = till.push(5, 6);
+                let large = RawValue::from_string(format!("\"{}\"", "x".repeat(600_000)));
+                push.events[0] = large.expect("json");
+                request.push = Some(push);
+            },
+            ProtocolError::TooLarge,
+        ),
+        (
+            "an owner that knows less than the server",
+            |request, _| {
+                request.head_seq = 3;
+                request.push = None;
+            },
+            ProtocolError::Behind { server_head: 4 },
+        ),
+        (
+            "another protocol",
+            |request, _| request.protocol = PROTOCOL + 1,
+            ProtocolError::Upgrade,
+        ),
+    ];
+    for (name, spoil, error) in table {
+        let (mut world, till) = six_sales();
+        let before = (hash_of(&world, &till), world.hub.verify().expect("verify"));
+        let mut request = till.request(Some(till.push(5, 7)));
+        spoil(&mut request, &till);
+        assert_eq!(
+            world.sync(&till, &request).err().as_ref(),
+            Some(error),
+            "{name}"
+        );
+        let after = (hash_of(&world, &till), world.hub.verify().expect("verify"));
+        assert_eq!(before, after, "{name}");
+        // And the right push still goes through.
+        let reply = world
+            .sync(&till, &till.request(Some(till.push(5, 7))))
+            .expect(name);
+        assert_eq!(reply.ack_seq, 7, "{name}");
+    }
+}
+
+fn unreadable(reason: &str) -> ProtocolError {
+    ProtocolError::Unreadable {
+        reason: reason.to_owned(),
+    }
+}
+
+#[test]
+fn a_fork_is_named_and_both_branches_are_kept() {
+    let (mut world, till) = six_sales();
+    let variant = world.variant("COR");
+    let mut twin = till.clone();
+    twin.events.truncate(2);
+    for _ in 0..4 {
+        twin.sell(variant, 1, 7_000);
+    }
+    for (push, at) in [
+        (twin.push(1, 6), 3),
+        (twin.push(3, 6), 3),
+        (twin.push(5, 6), 4),
+    ] {
+        assert_eq!(
+            world.sync(&twin, &twin.request(Some(push))).err(),
+            Some(ProtocolError::Fork { at })
+        );
+    }
+    assert_eq!(world.on_hand("COR", "LM"), 3);
+    let report = world.hub.verify().expect("verify");
+    assert_eq!((report.ok, report.contested), (true, 4));
+    // The first branch goes on.
+    assert_eq!(
+        world.sync(&till, &till.push_all()).expect("push").ack_seq,
+        7
+    );
+}
+
+#[test]
+fn a_restored_till_is_told_and_its_other_branch_is_kept() {
+    let (mut world, till) = six_sales();
+    let mut restored = till.clone();
+    restored.events.truncate(2);
+    restored.sell(world.variant("COR"), 1, 7_000);
+    assert_eq!(
+        world.sync(&restored, &restored.push_all()).err(),
+        Some(ProtocolError::Behind { server_head: 4 })
+    );
+    let report = world.hub.verify().expect("verify");
+    assert_eq!((report.ok, report.contested), (true, 1));
+}
+
+#[test]
+fn a_bad_event_is_kept_acknowledged_and_set_aside_and_the_next_one_goes_on() {
+    type Spoil = fn(&mut Till, &World);
+    let table: &[(&str, Spoil)] = &[
+        ("unreadable", |till, _| {
+            till.append_raw("{\"no\":\"event\"}".to_owned());
+        }),
+        ("unreadable", |till, world| {
+            let sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            let event = till.event(&Fact::SaleCompleted(sale));
+            let text = String::from_utf8(event.encode()).expect("utf-8");
+            till.append_raw(text.replacen("\"seq\"", "\"seq\":1,\"seq\"", 1));
+        }),
+        ("wrong_stream", |till, world| {
+            let sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            let mut event = till.event(&Fact::SaleCompleted(sale));
+            event.stream = domain::ids::StreamId([9; 16]);
+            till.append_event(&event);
+        }),
+        ("wrong_seq", |till, world| {
+            let sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            let mut event = till.event(&Fact::SaleCompleted(sale));
+            event.seq += 1;
+            till.append_event(&event);
+        }),
+        ("duplicate_id", |till, world| {
+            let sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            let mut event = till.event(&Fact::SaleCompleted(sale));
+            let first = domain::event::Event::decode(till.events[1].as_bytes()).expect("event");
+            event.id = first.id;
+            till.append_event(&event);
+        }),
+        ("unknown_kind", |till, _| {
+            let opened = till.opened();
+            let mut event = till.event(&opened);
+            event.kind = "DroneDispatched".to_owned();
+            till.append_event(&event);
+        }),
+        ("unknown_kind", |till, world| {
+            let sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            let mut event = till.event(&Fact::SaleCompleted(sale));
+            event.schema = 99;
+            till.append_event(&event);
+        }),
+        ("bad_body", |till, _| {
+            let opened = till.opened();
+            let mut event = till.event(&opened);
+            event.kind = "SaleCompleted".to_owned();
+            till.append_event(&event);
+        }),
+        ("bad_opening", |till, _| {
+            let opened = till.opened();
+            till.append(&opened);
+        }),
+        ("sale_does_not_hold", |till, world| {
+            let mut sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            sale.total_minor += 1;
+            till.append(&Fact::SaleCompleted(sale));
+        }),
+        ("unknown_location", |till, world| {
+            let mut sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            sale.location = support::location("MARS");
+            till.append(&Fact::SaleCompleted(sale));
+        }),
+        ("wrong_currency", |till, world| {
+            let mut sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            sale.currency = domain::money::Currency::Mad;
+            till.append(&Fact::SaleCompleted(sale));
+        }),
+        ("clock_ahead", |till, _| {
+            till.hlc = domain::time::Hlc::default().tick(support::WALL + 10 * 365 * 86_400_000);
+            till.count("LM", Default::default(), vec![]);
+            till.hlc = domain::time::Hlc::default().tick(support::WALL + 1_000);
+        }),
+    ];
+    for (code, spoil) in table {
+        let mut world = World::with_catalogue();
+        let variant = world.variant("BAL-4");
+        let mut till = world.till("01", 7);
+        till.sell(variant, 1, 10_000);
+        spoil(&mut till, &world);
+        till.sell(variant, 2, 10_000);
+        for _ in 0..2 {
+            let reply = world.sync(&till, &till.push_all()).expect(code);
+            assert_eq!(reply.ack_seq, 4, "{code}");
+            let quarantined: Vec<_> = reply
+                .quarantined
+                .iter()
+                .map(|one| (one.seq, one.code.as_str()))
+                .collect();
+            assert_eq!(quarantined, [(3, *code)]);
+            assert!(hub::QUARANTINE_CODES.contains(code));
+        }
+        assert_eq!(world.on_hand("BAL-4", "LM"), 17, "{code}");
+        assert_eq!(world.hub.takings(None).expect("takings")[0].receipts, 2);
+        assert_eq!(world.hub.tills(&now()).expect("tills")[0].quarantined, 1);
+        world.assert_verified();
+    }
+}
+
+#[test]
+fn the_same_event_in_two_streams_counts_once() {
+    let mut world = World::with_catalogue();
+    let variant = world.variant("BAL-4");
+    let mut first = world.till("01", 7);
+    let mut second = world.till("02", 8);
+    first.sell(variant, 1, 10_000);
+    let id = domain::event::Event::decode(first.events[1].as_bytes())
+        .expect("event")
+        .id;
+    let sale = second.sale(variant, 1, 10_000);
+    let mut copy = second.event(&Fact::SaleCompleted(sale));
+    copy.id = EventId(id.0);
+    second.append_event(&copy);
+    world.sync(&first, &first.push_all()).expect("push");
+    let reply = world.sync(&second, &second.push_all()).expect("push");
+    assert_eq!(reply.quarantined[0].code, "duplicate_id");
+    assert_eq!(world.on_hand("BAL-4", "LM"), 19);
+    world.assert_verified();
+}
+
+#[test]
+fn a_till_relays_its_neighbour_but_not_another_store() {
+    let mut world = World::with_catalogue();
+    world
+        .hub
+        .create_store(&support::store_config(
+            "TC",
+            "TN",
+            domain::money::Currency::Tnd,
+        ))
+        .expect("store");
+    let variant = world.variant("BAL-4");
+    let neighbour = world.till("01", 7);
+    let relayer = world.till("02", 8);
+    let stranger = world.till_of("TC", "01", 9);
+    let mut neighbour = neighbour;
+    neighbour.sell(variant, 1, 10_000);
+    let relay = neighbour.push(1, 2);
+    assert_eq!(
+        world
+            .sync(&stranger, &stranger.request(Some(relay.clone())))
+            .err(),
+        Some(ProtocolError::Forbidden)
+    );
+    let reply = world
+        .sync(&relayer, &relayer.request(Some(relay)))
+        .expect("relay");
+    assert_eq!((reply.ack_seq, reply.ack_hash), (2, neighbour.hash(2)));
+    // Booked on the till that sold.
+    assert_eq!(world.hub.takings(None).expect("takings")[0].till, "01");
+    // The relayer may not speak as the owner.
+    let mut posing = relayer.request(None);
+    posing.stream = neighbour.stream;
+    posing.head_seq = 2;
+    assert_eq!(
+        world.sync(&relayer, &posing).err(),
+        Some(ProtocolError::Forbidden)
+    );
+    world.assert_verified();
+}
+
+#[test]
+fn a_revoked_device_is_refused_and_all_tills_learn_of_it() {
+    let (mut world, till) = six_sales();
+    world
+        .hub
+        .revoke_device(till.enrolled.device, &now())
+        .expect("revoke");
+    assert_eq!(
+        world.sync(&till, &till.push_all()).err(),
+        Some(ProtocolError::Revoked)
+    );
+    assert!(matches!(
+        world.hub.device_by_token(&till.enrolled.token),
+        Err(ProtocolError::Revoked)
+    ));
+    let other = world.till("02", 8);
+    let feed = FeedName::Config(store_id("LM"));
+    let page = world
+        .hub
+        .snapshot(other.enrolled.device, &feed, &now())
+        .expect("snapshot");
+    let revoked = page
+        .rows
+        .iter()
+        .filter_map(|row| row.row.as_deref())
+        .any(|row| row.get().contains("\"revoked\":true"));
+    assert!(revoked);
+}
+
+#[test]
+fn a_cursor_from_the_future_never_holds_up_the_push() {
+    let (mut world, till) = six_sales();
+    let mut request = till.push_all();
+    request.cursors.insert(
+        FeedName::Catalogue,
+        Cursor {
+            ver: 999,
+            pk: String::new(),
+        },
+    );
+    assert_eq!(
+        world.sync(&till, &request).err(),
+        Some(ProtocolError::CursorExpired {
+            feed: FeedName::Catalogue
+        })
+    );
+    assert_eq!(hash_of(&world, &till), Some((7, till.hash(7))));
+}
+
+#[test]
+fn a_new_epoch_answers_with_its_head_and_no_pages_for_old_cursors() {
+    let (mut world, till) = six_sales();
+    world.hub.raise_epoch().expect("epoch");
+    let mut request = till.request(None);
+    request.limit = 100;
+    request.cursors.insert(
+        FeedName::Catalogue,
+        Cursor {
+            ver: 1,
+            pk: String::new(),
+        },
+    );
+    let reply = world.sync(&till, &request).expect("sync");
+    assert_eq!((reply.epoch, reply.ack_seq), (2, 4));
+    assert!(reply.pages.is_empty());
+    request.epoch = 2;
+    request.cursors.clear();
+    assert!(!world.sync(&till, &request).expect("sync").pages.is_empty());
+}
+
+#[test]
+fn enrolment_codes_work_once_for_one_key_and_a_short_while() {
+    let mut world = World::new();
+    let till = domain::ids::TillId::new("01").expect("till");
+    let key = |seed| ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
+    let code = world
+        .hub
+        .issue_code(&store_id("LM"), &till, false, &now())
+        .expect("code");
+    let ask = |world: &mut World, code: &str, seed: u8, now: &hub::Now| {
+        world.hub.enrol(&enrol_request(code, &key(seed)), now)
+    };
+    // Not confirmed: both sides show the same six digits.
+    let Ok(EnrolReply::Pending { fingerprint }) = ask(&mut world, &code, 1, &now()) else {
+        panic!("must wait for the owner");
+    };
+    let waiting = world.hub.pending_devices(&now()).expect("waiting");
+    assert_eq!(waiting[0].fingerprint.as_ref(), Some(&fingerprint));
+    // Another key cannot take the code over.
+    assert_eq!(
+        ask(&mut world, &code, 2, &now()).err(),
+        Some(ProtocolError::CodeInvalid)
+    );
+    assert!(world.hub.confirm_device("000000", &now()).is_err());
+    world
+        .hub
+        .confirm_device(&fingerprint, &now())
+        .expect("confirm");
+    // Typed by hand, with confusable letters and a hyphen.
+    let (tenant, typed) = code.split_once('.').expect("code");
+    let typed = format!("{tenant}.{}-{}", &typed[..4], &typed[4..]).to_lowercase();
+    let first = ask(&mut world, &typed, 1, &now()).expect("enrolled");
+    let again = ask(&mut world, &code, 1, &now()).expect("the answer was lost");
+    let (EnrolReply::Enrolled(first), EnrolReply::Enrolled(again)) = (first, again) else {
+        panic!("must be enrolled");
+    };
+    assert_eq!(first, again);
+    assert_eq!(world.hub.tills(&now()).expect("tills").len(), 1);
+    assert!(world.hub.device_by_token(&first.token).is_ok());
+    assert_eq!(
+        ask(&mut world, &code, 3, &now()).err(),
+        Some(ProtocolError::CodeInvalid)
+    );
+    let late = hub::Now {
+        wall_ms: support::WALL + hub::CODE_LIFE_MS,
+        ..now()
+    };
+    assert_eq!(
+        ask(&mut world, &code, 1, &late).err(),
+        Some(ProtocolError::CodeInvalid)
+    );
+}
+
+#[test]
+fn five_wrong_guesses_end_a_code() {
+    let mut world = World::new();
+    let till = domain::ids::TillId::new("01").expect("till");
+    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let code = world
+        .hub
+        .issue_code(&store_id("LM"), &till, true, &now())
+        .expect("code");
+    let wrong = format!(
+        "{}{}",
+        &code[..code.len() - 1],
+        if code.ends_with('0') { '1' } else { '0' }
+    );
+    for _ in 0..5 {
+        let reply = world.hub.enrol(&enrol_request(&wrong, &key), &now());
+        assert_eq!(reply.err(), Some(ProtocolError::CodeInvalid));
+    }
+    let reply = world.hub.enrol(&enrol_request(&code, &key), &now());
+    assert_eq!(reply.err(), Some(ProtocolError::CodeInvalid));
+}
+
+#[test]
+fn requests_to_enrol_that_make_no_sense_are_refused() {
+    let mut world = World::new();
+    let till = domain::ids::TillId::new("01").expect("till");
+    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let code = world
+        .hub
+        .issue_code(&store_id("LM"), &till, true, &now())
+        .expect("code");
+    let good = enrol_request(&code, &key);
+    for bad in [
+        "",
+        "t",
+        "t.",
+        "t.SHORT",
+        "other.12345678",
+        "t.1234567890",
+        "t.أبجدهوزح",
+    ] {
+        let mut request = good.clone();
+        request.code = bad.to_owned();
+        assert_eq!(
+            world.hub.enrol(&request, &now()).err(),
+            Some(ProtocolError::CodeInvalid),
+            "{bad}"
+        );
+    }
+    let mut request = good.clone();
+    request.public_key = "zz".to_owned();
+    assert!(matches!(
+        world.hub.enrol(&request, &now()),
+        Err(ProtocolError::Unreadable { .. })
+    ));
+    request = good.clone();
+    request.protocols = vec![PROTOCOL + 1];
+    assert_eq!(
+        world.hub.enrol(&request, &now()).err(),
+        Some(ProtocolError::Upgrade)
+    );
+    assert!(world.hub.enrol(&good, &now()).is_ok());
+}
