@@ -429,8 +429,19 @@ function moveSelection(by: number): void {
   if (next) selected.value = next.line;
 }
 
+/** Longest pause between digits that belong to one code. */
+const SLOW_SCAN_MS = 1500;
+let digitAt = 0;
+
 function saleKey(key: string): boolean {
   const line = lineOf(selected.value);
+  if (/^\d$/.test(key)) {
+    // No keypad is on screen: the digits of a scanner too slow to be told from a person, or of a person.
+    const now = performance.now();
+    entry.value = typed(now - digitAt > SLOW_SCAN_MS ? '' : entry.value, key, 14);
+    digitAt = now;
+    return true;
+  }
   if (key === 'F2') {
     const input = document.querySelector<HTMLInputElement>('[data-testid="search-input"]');
     if (input) input.focus();

@@ -1,0 +1,305 @@
+// The whole sale as people see it: head office and a till as real programs, their pages in Chromium.
+//
+//   node tests/e2e/run.mjs [NAME...]
+//
+// Needs ui/dist (npm run build in ui/) and the programs hanout-server and hanout-till in HANOUT_BIN_DIR (default
+// target/debug). Pictures go to target/e2e/. Prints `N passed, N failed`; exits with 1 when something failed.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const { chromium } = createRequire(join(root, 'ui', 'package.json'))('playwright-core');
+const bin = process.env.HANOUT_BIN_DIR || join(root, 'target', 'debug');
+const ui = join(root, 'ui', 'dist');
+const pictures = join(root, 'target', 'e2e');
+const DEADLINE_MS = 60_000;
+
+class Failure extends Error {}
+const check = (holds, what) => { if (!holds) throw new Failure(what); };
+
+/** Waits until `ask` answers something truthy. */
+async function until(what, ask, deadlineMs = DEADLINE_MS) {
+  const end = Date.now() + deadlineMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (Date.now() > end) throw new Failure(`waited in vain: ${what}`);
+    await new Promise((go) => setTimeout(go, 50));
+  }
+}
+
+/** Starts a program and reads the JSON line it prints when it is ready. */
+function start(name, args) {
+  const child = spawn(join(bin, name), args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  let log = '';
+  const gone = new Promise((go) => child.on('exit', go));
+  child.stderr.on('data', (part) => { log += part; });
+  const ready = new Promise((go, fail) => {
+    child.on('error', fail);
+    child.on('exit', (code) => fail(new Failure(`${name} ended with ${code}: ${log}`)));
+    child.stdout.on('data', (part) => {
+      out += part;
+      const end = out.indexOf('\n');
+      if (end >= 0) go(JSON.parse(out.slice(0, end)));
+    });
+  });
+  ready.catch(() => {});
+  return { ready, log: () => log, stop: async () => { child.kill('SIGTERM'); await gone; } };
+}
+
+/** Three variants of the demo catalogue that La Marsa has in stock, as `{sku, gtin}`. */
+function goods() {
+  const rows = readFileSync(join(root, 'sync-server', 'demo', 'atlas-sport.csv'), 'utf8').trim().split(/\r?\n/).map((line) => line.split(','));
+  const head = rows[0];
+  const column = (name) => head.indexOf(name);
+  const found = rows.slice(1).filter((row) => row.length === head.length && /^\d{8,14}$/.test(row[column('gtins')]) && Number(row[column('stock:LM')]) >= 5 && row[column('class')] === 'shelf');
+  check(found.length > 40, 'the demo catalogue has goods in stock');
+  return [found[0], found[20], found[40]].map((row) => ({ sku: row[column('sku')], gtin: row[column('gtins')] }));
+}
+
+/** Drives the page of a till. */
+function hands(page, session) {
+  const find = (id) => page.locator(`[data-testid="${id}"]`);
+  const tap = async (id) => {
+    // Taps are dead for a moment after a screen came up.
+    await page.waitForSelector('html:not([data-guard])', { state: 'attached', timeout: DEADLINE_MS });
+    await find(id).click({ timeout: DEADLINE_MS });
+  };
+  const seen = (id) => page.waitForSelector(`[data-testid="${id}"]`, { timeout: DEADLINE_MS });
+  const data = (id, name) => page.evaluate(([testid, key]) => document.querySelector(`[data-testid="${testid}"]`)?.dataset[key], [id, name]);
+  const pin = async (digits) => {
+    for (const digit of digits) await tap('pin-' + digit);
+    await tap('pin-ok');
+  };
+  // A wedge scanner: real key events, 4 ms apart by their own clock however busy this machine is.
+  const scan = async (code) => {
+    const keys = [...code].map((ch) => ({ key: ch, code: 'Digit' + ch, text: ch, windowsVirtualKeyCode: ch.charCodeAt(0) }));
+    keys.push({ key: 'Enter', code: 'Enter', text: '\r', windowsVirtualKeyCode: 13 });
+    const first = Date.now() / 1000 - keys.length * 0.004;
+    await Promise.all(keys.flatMap((key, i) => [
+      session.send('Input.dispatchKeyEvent', { type: 'keyDown', timestamp: first + i * 0.004, ...key }),
+      session.send('Input.dispatchKeyEvent', { type: 'keyUp', timestamp: first + i * 0.004 + 0.001, ...key, text: undefined }),
+    ]));
+  };
+  return { find, tap, seen, data, pin, scan };
+}
+
+/** Nothing hangs over the edge, and on the handheld nothing to tap is smaller than a fingertip. */
+async function checkLayout(page, where) {
+  const bad = await page.evaluate(() => {
+    const found = [];
+    if (document.documentElement.scrollWidth > innerWidth) found.push('the page scrolls sideways');
+    for (const el of document.querySelectorAll('button, input')) {
+      const box = el.getBoundingClientRect();
+      if (!box.width || !box.height) continue;
+      const name = el.dataset.testid || el.textContent;
+      if (box.left < -1 || box.right > innerWidth + 1) found.push(`${name} is off screen`);
+      if (innerWidth < 900 && el.tagName === 'BUTTON' && !el.closest('.langs') && (box.width < 47.5 || box.height < 47.5)) found.push(`${name} is ${Math.round(box.width)}x${Math.round(box.height)}`);
+    }
+    return found;
+  });
+  check(!bad.length, `${where}: ${bad.join('; ')}`);
+}
+
+async function sale(browser, { lang, width, height, name }) {
+  const scratch = mkdtempSync(join(tmpdir(), 'hanout-e2e-'));
+  const running = [];
+  const faults = [];
+  try {
+    const server = start('hanout-server', ['--data', join(scratch, 'server'), '--json', 'demo', '--listen', '127.0.0.1:0', '--ui', ui]);
+    const till = start('hanout-till', ['serve', '--data', join(scratch, 'till'), '--listen', '127.0.0.1:0', '--ui', ui]);
+    running.push(server, till);
+    const [demo, door] = await Promise.all([server.ready, till.ready]);
+    const cashier = demo.users.find((user) => user.store === 'LM' && user.role === 'cashier');
+    const code = demo.codes.find((one) => one.store === 'LM').code;
+
+    const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: 2, hasTouch: width < 900 });
+    const page = await context.newPage();
+    let away = false;
+    page.on('pageerror', (error) => faults.push(String(error)));
+    page.on('console', (message) => { if (message.type() === 'error') faults.push(message.text()); });
+    const { find, tap, seen, data, pin, scan } = hands(page, await context.newCDPSession(page));
+    const picture = async (step, of = page) => {
+      await of.waitForSelector('html:not([data-guard])', { state: 'attached' });
+      await of.evaluate(() => document.fonts.ready);
+      await checkLayout(of, step);
+      await of.screenshot({ path: join(pictures, `${name}-${step}.png`) });
+    };
+
+    // Enrol: a wrong code says so, the right one is taken.
+    await page.goto(`${door.url}/#token=${door.token}`);
+    await seen('enrol-server');
+    if (lang !== 'fr') await tap('lang-' + lang);
+    check(await page.evaluate(() => document.documentElement.dir) === (lang === 'ar' ? 'rtl' : 'ltr'), 'the direction follows the language');
+    await find('enrol-server').fill(demo.server_url);
+    await find('enrol-code').fill('WRONGCODE');
+    await tap('enrol-go');
+    await seen('enrol-error');
+    await picture('1-enrol');
+    await find('enrol-server').fill(demo.server_url);
+    await find('enrol-code').fill(code);
+    await tap('enrol-go');
+
+    // Sign in; a wrong PIN first.
+    await tap('user-' + cashier.name);
+    await pin(cashier.pin.split('').reverse().join(''));
+    await seen('pin-error');
+    await picture('2-sign-in');
+    await pin(cashier.pin);
+    await seen('open-shift-go');
+    if (lang !== 'fr') check(await page.evaluate(() => document.documentElement.dir) === 'rtl', 'the till keeps the language');
+    await tap('count-20000-plus');
+    await tap('count-10000-plus');
+    await picture('3-open-shift');
+    await tap('open-shift-go');
+    await seen('charge');
+
+    // What head office sees before.
+    const office = await context.newPage();
+    office.on('pageerror', (error) => faults.push('office: ' + error));
+    await office.addInitScript((code2) => localStorage.setItem('hanout.lang', code2), lang);
+    await office.goto(demo.office_url);
+    await office.fill('[data-testid="office-user"]', demo.admin);
+    await office.fill('[data-testid="office-password"]', demo.password);
+    await office.click('[data-testid="office-sign-in"]');
+    const stockOf = async (sku) => {
+      await office.fill('[data-testid="stock-search"]', sku);
+      const cell = await office.waitForSelector(`[data-testid="stock-${sku}-LM"]`, { timeout: DEADLINE_MS });
+      return Number(await cell.evaluate((el) => el.dataset.quantity));
+    };
+    const items = goods();
+    const before = [];
+    for (const item of items) before.push(await stockOf(item.sku));
+
+    // Scan three items, one of them twice; an unknown code changes nothing.
+    await page.bringToFront();
+    await scan(items[0].gtin);
+    await seen('line-1');
+    await scan(items[1].gtin);
+    await seen('line-2');
+    await scan(items[2].gtin);
+    await seen('line-3');
+    await scan(items[0].gtin);
+    await until('the first line counts two', async () => await data('line-1', 'quantity') === '2000' || await data('line-4', 'quantity') === '1000');
+    await scan('4006381333931');
+    await seen('scan-error');
+    check(await data('cart-units', 'units') === '4000', 'four units are in the cart');
+    await picture('4-sale');
+    // The cart outlives the page.
+    await page.reload();
+    await seen('line-3');
+    check(await data('cart-units', 'units') === '4000', 'the cart outlives a reload');
+    const total = Number(await data('cart-total', 'minor'));
+    check(total > 0, 'the cart has a total');
+
+    // Cash exact in two taps.
+    await tap('charge');
+    await seen('tender-exact');
+    await picture('5-tender');
+    await tap('tender-exact');
+    await seen('change-due');
+    check(await data('change-due', 'minor') === '0', 'exact cash gives no change');
+    await picture('6-change');
+
+    // The receipt as a picture.
+    await tap('see-receipt');
+    const paper = await seen('receipt-png');
+    await until('the receipt is drawn', () => paper.evaluate((img) => img.complete && img.naturalWidth >= 300 && img.naturalHeight > 200));
+    await picture('7-receipt');
+    await tap('back');
+    await tap('new-sale');
+    await seen('charge');
+
+    // The till is in step with head office, whose stock fell by what was sold.
+    await until('the till is synchronised', async () => await data('sync-pill', 'state') === 'online' && await data('sync-pill', 'unsynced') === '0');
+    await picture('8-synchronised');
+    const sold = [2000, 1000, 1000];
+    for (let i = 0; i < items.length; i++) await until(`stock of ${items[i].sku} falls by ${sold[i]}`, async () => await stockOf(items[i].sku) === before[i] - sold[i]);
+    await picture('9-office-stock', office);
+    await office.click('[data-testid="tab-takings"]');
+    await until('takings are those of the sale', async () => Number(await office.getAttribute('[data-testid="takings-total-TND"]', 'data-minor', { timeout: DEADLINE_MS })) === total);
+    await picture('10-office-takings', office);
+    await office.click('[data-testid="tab-tills"]');
+    await office.waitForSelector('[data-testid="till-row-LM-01"]', { timeout: DEADLINE_MS });
+    await picture('11-office-tills', office);
+
+    // Without the server it sells on, and says how much waits.
+    away = true;
+    await office.close();
+    await server.stop();
+    await page.bringToFront();
+    await scan(items[1].gtin);
+    await seen('line-1');
+    await tap('charge');
+    await tap('tender-exact');
+    await seen('change-due');
+    await until('the pill says offline', async () => await data('sync-pill', 'state') === 'offline' && Number(await data('sync-pill', 'unsynced')) > 0);
+    await picture('12-offline');
+    const port = new URL(demo.server_url).port;
+    const again = start('hanout-server', ['--data', join(scratch, 'server'), '--json', 'serve', '--listen', `127.0.0.1:${port}`, '--ui', ui]);
+    running.push(again);
+    await again.ready;
+    await until('what waited is sent', async () => await data('sync-pill', 'state') === 'online' && await data('sync-pill', 'unsynced') === '0');
+    away = false;
+    await tap('new-sale');
+
+    // Close the shift; the difference is signed by a manager when it is large.
+    await tap('menu');
+    await tap('close-shift');
+    await tap('count-20000-plus');
+    await tap('close-shift-go');
+    await page.waitForSelector('[data-testid="z-difference"], [data-testid="pin-1"]', { timeout: DEADLINE_MS });
+    if (!await find('z-difference').count()) await pin(demo.users.find((user) => user.store === 'LM' && user.role === 'manager').pin);
+    await seen('z-difference');
+    await picture('13-z');
+    await tap('report-done');
+    await seen('open-shift-go');
+    check(!away && !faults.length, `the pages complained: ${faults.join(' | ')}`);
+    await context.close();
+  } catch (error) {
+    const pages = browser.contexts().flatMap((context) => context.pages());
+    for (const [i, page] of pages.entries()) await page.screenshot({ path: join(pictures, `${name}-failed-${i}.png`) }).catch(() => {});
+    for (const context of browser.contexts()) await context.close().catch(() => {});
+    const logs = running.map((program) => program.log().trim()).filter(Boolean).join('\n');
+    throw new Failure(`${error.message}${faults.length ? `\n  page: ${faults.join(' | ')}` : ''}${logs ? `\n  log: ${logs}` : ''}`);
+  } finally {
+    for (const program of running) await program.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+const SIZES = [['handheld', 360, 720], ['desktop', 1366, 768]];
+const cases = ['fr', 'ar'].flatMap((lang) => SIZES.map(([size, width, height]) => ({ name: `${size}-${lang}`, lang, width, height })));
+const wanted = process.argv.slice(2);
+for (const need of [join(ui, 'app.js'), join(bin, 'hanout-server'), join(bin, 'hanout-till')]) {
+  if (!existsSync(need)) {
+    process.stderr.write(`${need} is missing: build ui/ and the programs first\n`);
+    process.exit(1);
+  }
+}
+mkdirSync(pictures, { recursive: true });
+const browser = await chromium.launch({
+  executablePath: process.env.HANOUT_CHROMIUM || '/usr/bin/chromium',
+  args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic'],
+});
+let passed = 0;
+let failed = 0;
+for (const one of cases.filter((each) => !wanted.length || wanted.includes(each.name))) {
+  const began = Date.now();
+  try {
+    await sale(browser, one);
+    passed += 1;
+    process.stdout.write(`ok   ${one.name} (${((Date.now() - began) / 1000).toFixed(1)} s)\n`);
+  } catch (error) {
+    failed += 1;
+    process.stdout.write(`FAIL ${one.name}: ${error.message}\n`);
+  }
+}
+await browser.close();
+process.stdout.write(`${passed} passed, ${failed} failed\n`);
+process.exit(failed || !passed ? 1 : 0);
