@@ -1,0 +1,284 @@
+//! The command line as an operator uses it: help, exit codes, JSON, and set-up from nothing to a verified tenant.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn server(data: &Path, args: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hanout-server"))
+        .args(args)
+        .env_clear()
+        .env("HANOUT_SERVER_DATA", data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("hanout-server");
+    let mut pipe = child.stdin.take().expect("stdin");
+    // A command that reads nothing may be gone already.
+    let _ = pipe.write_all(stdin.as_bytes());
+    drop(pipe);
+    child.wait_with_output().expect("output")
+}
+
+/// Runs with `--json` and expects exit code `code`.
+fn json(data: &Path, args: &[&str], stdin: &str, code: i32) -> Value {
+    let mut all = vec!["--json"];
+    all.extend(args);
+    let output = server(data, &all, stdin);
+    let text = String::from_utf8(output.stdout).expect("utf-8");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{args:?}: {text} {errors}"
+    );
+    assert_eq!(text.lines().count(), 1, "{args:?}: {text}");
+    serde_json::from_str(&text).expect("json")
+}
+
+#[test]
+fn help_is_what_was_agreed() {
+    let commands: &[&[&str]] = &[
+        &[],
+        &["serve"],
+        &["tenant"],
+        &["tenant", "create"],
+        &["tenant", "list"],
+        &["store"],
+        &["store", "create"],
+        &["store", "list"],
+        &["device"],
+        &["device", "code"],
+        &["device", "list"],
+        &["device", "confirm"],
+        &["device", "revoke"],
+        &["user"],
+        &["user", "create"],
+        &["user", "list"],
+        &["user", "set-pin"],
+        &["user", "set-password"],
+        &["import"],
+        &["verify"],
+        &["demo"],
+    ];
+    let dir = tempfile::tempdir().expect("directory");
+    let mut all = String::new();
+    for command in commands {
+        let mut args = command.to_vec();
+        args.push("--help");
+        let output = server(dir.path(), &args, "");
+        assert_eq!(output.status.code(), Some(0), "{command:?}");
+        let help = String::from_utf8(output.stdout).expect("utf-8");
+        let data = dir.path().display().to_string();
+        all.push_str(&format!("$ hanout-server {}\n", args.join(" ")));
+        all.push_str(&help.replace(&data, ""));
+        all.push('\n');
+    }
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help.txt");
+    if std::env::var_os("HANOUT_UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &all).expect("write");
+    }
+    let agreed = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert!(
+        agreed == all,
+        "help has changed; if that is meant, run with HANOUT_UPDATE_GOLDEN=1:\n{all}"
+    );
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let dir = tempfile::tempdir().expect("directory");
+    for args in [
+        &["nonsense"][..],
+        &[],
+        &["device", "code", "--tenant", "t"],
+        &[
+            "store", "create", "--tenant", "t", "--store", "LM", "--name", "x",
+        ],
+        &[
+            "store", "create", "--tenant", "a b", "--store", "LM", "--name", "x",
+        ],
+        &["serve", "--listen", "nowhere"],
+        &["import", "--tenant", "t"],
+    ] {
+        assert_eq!(
+            server(dir.path(), args, "").status.code(),
+            Some(2),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn a_chain_is_set_up_from_nothing() {
+    let dir = tempfile::tempdir().expect("directory");
+    let data = dir.path();
+    let t = ["--tenant", "sport"];
+    let create = [
+        "tenant", "create", "--tenant", "sport", "--chain", "Sport", "--admin", "Leïla",
+    ];
+    let made = json(data, &create, "", 0);
+    assert_eq!(made["password"].as_str().map(str::len), Some(23));
+    let again = json(data, &create, "", 1);
+    assert_eq!(again["error"], "tenant sport exists");
+    let mut short = create.to_vec();
+    short[3] = "other";
+    short.push("--password-stdin");
+    assert_eq!(json(data, &short, "short\n", 1)["ok"], false);
+    assert_eq!(
+        json(data, &short, "long enough!\n", 0)["password"],
+        Value::Null
+    );
+    assert_eq!(
+        json(data, &["tenant", "list"], "", 0)["tenants"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+
+    let store = |code, country, list| {
+        let args = [
+            "store",
+            "create",
+            t[0],
+            t[1],
+            "--store",
+            code,
+            "--name",
+            "Magasin",
+            "--country",
+            country,
+            "--price-list",
+            list,
+        ];
+        args.map(str::to_owned).to_vec()
+    };
+    let run = |args: Vec<String>, code| {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        json(data, &args, "", code)
+    };
+    assert_eq!(run(store("LM", "TN", "TN"), 0)["currency"], "TND");
+    assert_eq!(run(store("LM", "TN", "TN"), 1)["error"], "store LM exists");
+    assert_eq!(
+        run(store("CA", "MA", "TN"), 1)["error"],
+        "price list TN is in TND"
+    );
+    assert_eq!(run(store("CA", "MA", "MA"), 0)["currency"], "MAD");
+    let online = [
+        "store", "create", t[0], t[1], "--store", "WEB", "--name", "Web", "--online",
+    ];
+    assert_eq!(json(data, &online, "", 0)["location"], "WEB");
+    let listed = json(data, &["store", "list", t[0], t[1]], "", 0);
+    assert_eq!(listed["locations"].as_array().map(Vec::len), Some(3));
+
+    let code = [
+        "device", "code", t[0], t[1], "--store", "LM", "--till", "01",
+    ];
+    let code = json(data, &code, "", 0);
+    let text = code["code"].as_str().expect("code");
+    assert!(text.starts_with("sport.") && text.len() == 14, "{text}");
+    let nowhere = [
+        "device", "code", t[0], t[1], "--store", "XX", "--till", "01",
+    ];
+    assert_eq!(json(data, &nowhere, "", 1)["error"], "no store XX");
+    let listed = json(data, &["device", "list", t[0], t[1]], "", 0);
+    assert_eq!(listed["waiting"][0]["fingerprint"], Value::Null);
+    let confirm = ["device", "confirm", t[0], t[1], "--fingerprint", "123456"];
+    assert_eq!(json(data, &confirm, "", 1)["ok"], false);
+
+    let user = |name, role, more: &[&'static str]| {
+        let mut args = vec![
+            "user", "create", t[0], t[1], "--store", "LM", "--name", name, "--role", role,
+        ];
+        args.extend(more);
+        args
+    };
+    let made = json(data, &user("Amira", "cashier", &[]), "", 0);
+    assert_eq!(made["pin"].as_str().map(str::len), Some(4));
+    let pinned = user("Slim", "manager", &["--pin-stdin"]);
+    assert_eq!(json(data, &pinned, "1234\n", 1)["ok"], false);
+    assert_eq!(json(data, &pinned, "482617\n", 0)["pin"], Value::Null);
+    assert_eq!(
+        json(data, &pinned, "482617\n", 1)["error"],
+        "user Slim exists"
+    );
+    let reset = [
+        "user", "set-pin", t[0], t[1], "--store", "LM", "--name", "Slim",
+    ];
+    assert_eq!(
+        json(data, &reset, "", 0)["pin"].as_str().map(str::len),
+        Some(6)
+    );
+    let password = ["user", "set-password", t[0], t[1], "--name", "Leïla"];
+    assert!(json(data, &password, "", 0)["password"].is_string());
+    let listed = json(data, &["user", "list", t[0], t[1]], "", 0);
+    assert_eq!(listed["users"].as_array().map(Vec::len), Some(2));
+    assert!(!listed.to_string().contains("argon2"));
+
+    let file = data.join("catalogue.csv");
+    let csv = "style,name_fr,tax,sku,price:TN,price:MA,stock:LM,stock:WEB\n\
+               BAL,Ballon,standard,BAL-5,12.500,45.00,4,1\n";
+    std::fs::write(&file, csv.replace("12.500", "12.50001")).expect("file");
+    let path = file.to_str().expect("path");
+    let import = ["import", t[0], t[1], path, "--opening-stock"];
+    let report = json(data, &import, "", 1);
+    assert_eq!(report["errors"][0]["code"], "too_many_decimals");
+    assert_eq!(
+        (&report["ok"], &report["applied"]),
+        (&false.into(), &false.into())
+    );
+    std::fs::write(&file, csv).expect("file");
+    let mut dry = import.to_vec();
+    dry.push("--dry-run");
+    assert_eq!(json(data, &dry, "", 0)["applied"], false);
+    let report = json(data, &import, "", 0);
+    assert_eq!(
+        (&report["applied"], &report["counted"]),
+        (&true.into(), &2.into())
+    );
+    assert_eq!(
+        json(data, &["import", t[0], t[1], "missing.csv"], "", 1)["ok"],
+        false
+    );
+
+    let report = json(data, &["verify", t[0], t[1]], "", 0);
+    assert_eq!(
+        (&report["ok"], &report["first_bad"]),
+        (&true.into(), &Value::Null)
+    );
+    assert_eq!(report["feeds"]["cat"]["ver"], 1);
+    assert_eq!(
+        report["streams"].as_object().map(serde_json::Map::len),
+        Some(1)
+    );
+    let all = json(data, &["verify"], "", 0);
+    assert_eq!(
+        all["tenants"].as_object().map(serde_json::Map::len),
+        Some(2)
+    );
+    let unknown = server(data, &["verify", "--tenant", "nobody"], "");
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&unknown.stderr),
+        "error: no tenant nobody\n"
+    );
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_and_a_port_in_use_are_said_clearly() {
+    let dir = tempfile::tempdir().expect("directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").expect("file");
+    let output = server(&file, &["tenant", "list"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be used"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("listen");
+    let addr = taken.local_addr().expect("address").to_string();
+    let output = server(dir.path(), &["serve", "--listen", &addr], "");
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("cannot listen on"), "{error}");
+}
