@@ -1,0 +1,66 @@
+# Hanout: `make run` shows it, `make test` proves it. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hanout/tools
+DATA := $(or $(HANOUT_DATA),$(CURDIR)/../shared/data)
+
+.PHONY: help run demo-reset test check fmt bench replay apk-check e2e window ui setup setup-test
+
+help: ## This list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1 — /p' $(MAKEFILE_LIST)
+
+setup:
+	@.ci/setup.sh run
+
+setup-test:
+	@.ci/setup.sh test
+
+ui: setup
+	@cd ui && npm run --silent build
+
+run: ui ## Build and show the demo chain: server, head office, a till
+	@cargo build --quiet -p sync-server -p till-http -p hanout-app
+	@.ci/demo.sh
+
+demo-reset: ## Throw the demo's data away
+	@if [ -e .demo/lock ] && ! flock -n .demo/lock true; then echo "the demo is running: stop it first"; exit 1; fi
+	@rm -rf .demo && echo "the demo's data are gone"
+
+# The order puts what fails fast first. Clippy and the tests see the built pages.
+test: setup-test ## Everything that continuous integration runs
+	cargo fmt --all --check
+	cd ui && npm run --silent build && npm run --silent check && npm test --silent
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	.ci/android-check.sh
+	cargo build --quiet -p sync-server -p till-http -p hanout-app
+	cargo test --workspace
+	node tests/e2e/run.mjs
+	PATH="$(TOOLS)/bin:$$PATH" node tests/window/run.mjs
+
+check: setup ## Quick look: format, lints, unit tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo test --workspace --lib
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+bench: ui ## Figures beside their baselines
+	@cargo run --quiet --release -p tests --bin bench
+
+replay: setup ## A month of real receipts through four tills
+	@HANOUT_DATA="$(DATA)" cargo run --quiet --release -p tests --bin replay
+
+apk-check: ## Type-check the app for the handheld
+	@.ci/android-check.sh
+
+e2e: setup-test ui ## The till and head office in a browser
+	cargo build --quiet -p sync-server -p till-http
+	node tests/e2e/run.mjs
+
+window: setup-test ui ## The till in its real window
+	cargo build --quiet -p sync-server -p hanout-app
+	PATH="$(TOOLS)/bin:$$PATH" node tests/window/run.mjs
