@@ -3,3 +3,4 @@
 pub mod fake_printer;
 pub mod rng;
 pub mod shop;
+pub mod wait;

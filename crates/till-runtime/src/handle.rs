@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use domain::ids::RequestId;
+use ledger::OpenError;
 use printer::load_folder;
 use receipt::Profiles;
 use serde::Serialize;
@@ -58,6 +59,50 @@ pub enum StartError {
     /// A thread cannot be started.
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
+}
+
+/// What a person can do about a till that does not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartProblem {
+    /// Look for the other window.
+    InUse,
+    /// Make the data folder usable.
+    Folder,
+    /// Make room on the disk.
+    Full,
+    /// Install a newer program.
+    NewerData,
+    /// Keep everything and call for help.
+    Damaged,
+    /// Call for help.
+    Other,
+}
+
+impl StartError {
+    /// What a person can do about it.
+    pub fn problem(&self) -> StartProblem {
+        match self {
+            StartError::Open(OpenTillError::InUse { .. }) => StartProblem::InUse,
+            StartError::Open(OpenTillError::DataDir { source, .. }) => match source.kind() {
+                std::io::ErrorKind::StorageFull => StartProblem::Full,
+                _ => StartProblem::Folder,
+            },
+            StartError::Open(OpenTillError::Ledger(error)) => match error {
+                OpenError::NewerVersion { .. } => StartProblem::NewerData,
+                OpenError::ReadOnly => StartProblem::Folder,
+                OpenError::Full => StartProblem::Full,
+                OpenError::Corrupt { .. } | OpenError::NotALedger => StartProblem::Damaged,
+                _ => StartProblem::Other,
+            },
+            StartError::Open(OpenTillError::BadKey { .. } | OpenTillError::Unreadable(_)) => {
+                StartProblem::Damaged
+            }
+            StartError::Open(OpenTillError::Drafts(_))
+            | StartError::Profiles(_)
+            | StartError::Entropy(_)
+            | StartError::Thread(_) => StartProblem::Other,
+        }
+    }
 }
 
 /// Why a call has no answer.

@@ -12,6 +12,9 @@ mod handle;
 mod net;
 mod paper;
 
+pub use domain::ids::JobId;
 pub use files::{InspectError, render, verify};
-pub use handle::{CallError, EventKind, Handle, Runtime, RuntimeOptions, StartError, TillEvent};
+pub use handle::{
+    CallError, EventKind, Handle, Runtime, RuntimeOptions, StartError, StartProblem, TillEvent,
+};
 pub use ledger::VerifyReport;

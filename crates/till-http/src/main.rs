@@ -1,0 +1,182 @@
+//! `hanout-till`: a till without a window.
+
+// The one line on standard output and the reason on standard error are the contract of this program.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use till_http::serve::{ServeOptions, run};
+use till_runtime::RuntimeOptions;
+
+/// A till without a window: the same door as the desktop app, over HTTP on this machine.
+#[derive(Parser)]
+#[command(name = "hanout-till", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run a till and answer calls on this machine until Ctrl-C or SIGTERM.
+    ///
+    /// Prints one line of JSON with `url` and `token`. `POST /api/call` with `Authorization: Bearer TOKEN` and
+    /// `{"id": uuid, "command": {"type": ...}}` answers `{"ok": ...}` or `{"refused": {"code", "params"}}`;
+    /// `GET /api/schema` lists all commands, `GET /api/events` is a stream of changes.
+    Serve(Serve),
+    /// Recompute everything in a till's ledger from its stored bytes; works beside a running `serve`.
+    ///
+    /// Exits with 0 when all is well and 1 when something is wrong or cannot be read.
+    Verify(Verify),
+    /// Write the picture of a print job.
+    Render(Render),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Folder with the till's files; made when missing.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Loopback address and port; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
+    listen: SocketAddr,
+    /// Server to enrol with; ignored by a device that is a till already.
+    #[arg(long, value_name = "URL", requires = "code")]
+    server: Option<String>,
+    /// One-time code from head office.
+    #[arg(long, value_name = "CODE", requires = "server")]
+    code: Option<String>,
+    /// Folder with the built screens, shown at `/`.
+    #[arg(long, value_name = "DIR")]
+    ui: Option<PathBuf>,
+    /// Folder for pictures of receipts [default: `receipts` in the data folder].
+    #[arg(long, value_name = "DIR")]
+    receipts: Option<PathBuf>,
+    /// Folder with further printer profiles.
+    #[arg(long, value_name = "DIR")]
+    profiles: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Verify {
+    /// Folder with the till's files.
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
+    /// Print the whole report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Render {
+    /// Id of the print job.
+    #[arg(value_name = "JOB", value_parser = job_id)]
+    job: till_runtime::JobId,
+    /// Folder with the till's files.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// File to write; replaced when it exists.
+    #[arg(long, value_name = "FILE")]
+    png: PathBuf,
+    /// Printer profile, for the width of the paper.
+    #[arg(long, value_name = "ID", default_value = "generic-58")]
+    profile: String,
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "not an address like 127.0.0.1:0".to_owned())?;
+    if !address.ip().is_loopback() {
+        return Err("only loopback addresses: whoever reaches the door holds the till".to_owned());
+    }
+    Ok(address)
+}
+
+fn job_id(text: &str) -> Result<till_runtime::JobId, String> {
+    text.parse()
+        .map_err(|_| "not the id of a print job".to_owned())
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    let done = match cli.command {
+        Task::Serve(options) => serve(options).map(|()| ExitCode::SUCCESS),
+        Task::Verify(options) => verify(&options.data, options.json),
+        Task::Render(options) => render(&options).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("hanout-till: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("HANOUT_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+fn serve(options: Serve) -> anyhow::Result<()> {
+    let runtime = RuntimeOptions {
+        receipts_dir: options.receipts,
+        profiles_dir: options.profiles,
+        ..RuntimeOptions::new(options.data, env!("CARGO_PKG_VERSION"))
+    };
+    let enrol = options.server.zip(options.code);
+    let options = ServeOptions {
+        runtime,
+        listen: options.listen,
+        enrol,
+        ui_dir: options.ui,
+    };
+    let executor = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    executor.block_on(run(options, |announcement| {
+        let line = serde_json::to_string(announcement).expect("an announcement is two texts");
+        println!("{line}");
+        // A reader at the end of a pipe waits for this line.
+        let _ = std::io::stdout().flush();
+    }))
+}
+
+fn verify(data: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let report = till_runtime::verify(data)?;
+    if json {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&report).context("cannot write the report")?
+        );
+    } else {
+        match &report.first_bad {
+            Some(bad) => println!("bad: {} {}: {}", bad.table, bad.key, bad.what),
+            None => println!("ok"),
+        }
+        for (stream, head) in &report.streams {
+            println!("stream {stream}: {} events, head {}", head.seq, head.hash);
+        }
+    }
+    Ok(if report.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn render(options: &Render) -> anyhow::Result<()> {
+    let png = till_runtime::render(&options.data, options.job, &options.profile)?;
+    std::fs::write(&options.png, png)
+        .with_context(|| format!("cannot write {}", options.png.display()))
+}
