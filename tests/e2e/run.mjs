@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const { chromium } = createRequire(join(root, 'ui', 'package.json'))('playwright-core');
+const axe = readFileSync(join(root, 'ui', 'node_modules', 'axe-core', 'axe.min.js'), 'utf8');
 const bin = process.env.HANOUT_BIN_DIR || join(root, 'target', 'debug');
 const ui = join(root, 'ui', 'dist');
 const pictures = join(root, 'target', 'e2e');
@@ -89,7 +90,7 @@ function hands(page, session) {
   return { find, tap, seen, data, pin, scan };
 }
 
-/** Nothing hangs over the edge, and on the handheld nothing to tap is smaller than a fingertip. */
+/** Nothing hangs over the edge, nothing bars the way, and on the handheld nothing to tap is smaller than a fingertip. */
 async function checkLayout(page, where) {
   const bad = await page.evaluate(() => {
     const found = [];
@@ -104,6 +105,10 @@ async function checkLayout(page, where) {
     return found;
   });
   check(!bad.length, `${where}: ${bad.join('; ')}`);
+  await page.evaluate(axe);
+  const barriers = await page.evaluate(() => window.axe.run(document, { rules: { region: { enabled: false }, 'page-has-heading-one': { enabled: false } } })
+    .then((result) => result.violations.map((one) => `${one.id} ${one.nodes.slice(0, 2).map((node) => node.target.join(' ')).join(', ')}`)));
+  check(!barriers.length, `${where}: ${barriers.join('; ')}`);
 }
 
 async function sale(browser, { lang, width, height, name }) {

@@ -91,7 +91,7 @@ function Stock() {
         <button type="button" class="btn" disabled={offset === 0} onClick={() => setOffset(Math.max(0, offset - PAGE_ROWS))}>{t('previous')}</button>
         <button type="button" class="btn" disabled={page.offset + page.rows.length >= page.total} onClick={() => setOffset(offset + PAGE_ROWS)}>{t('next')}</button></div> : null}</div>
     {!page ? <p class="quiet">{t('loading')}</p> : !page.rows.length ? <Empty icon="search" title={t('none_found')} />
-      : <div class="table-box"><table><thead><tr><th>{t('item')}</th><th>{t('sku')}</th>{page.locations.map((at) => <th key={at} class="num">{nameOf(page.location_names[at] || { fr: at })}</th>)}</tr></thead>
+      : <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('item')}</th><th>{t('sku')}</th>{page.locations.map((at) => <th key={at} class="num">{nameOf(page.location_names[at] || { fr: at })}</th>)}</tr></thead>
         <tbody>{page.rows.map((row) => <tr key={row.variant} data-testid={'stock-row-' + row.sku}>
           <td><b>{nameOf(row.names)}</b><span class="quiet under"><span dir="auto">{row.options.map((option) => option.value).join(' / ')}</span></span></td>
           <td class="quiet"><Ltr>{row.sku}</Ltr></td>
@@ -123,7 +123,7 @@ function TakingsOfDay() {
       : <div><div class="totals">{page.totals.map((total) => <div key={total.currency} class="total"><span class="quiet">{tx('per_currency', { currency: <Ltr>{total.currency}</Ltr> })}</span>
         <b data-testid={'takings-total-' + total.currency} data-minor={total.takings_minor}><Amount minor={total.takings_minor} currency={total.currency} /></b>
         <span class="quiet">{t('sales')}{' '}<Ltr>{total.receipts}</Ltr>{' · '}{t('units')}{' '}<Qty of={total.units} /></span></div>)}</div>
-        <div class="table-box"><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th class="num">{t('sales')}</th><th class="num">{t('reversals')}</th><th class="num">{t('units')}</th><th class="num">{t('takings')}</th></tr></thead>
+        <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th class="num">{t('sales')}</th><th class="num">{t('reversals')}</th><th class="num">{t('units')}</th><th class="num">{t('takings')}</th></tr></thead>
           <tbody>{stores.map((store) => page.rows.filter((row) => row.store === store).map((row, i) => <tr key={store + row.till + row.currency} data-testid={'takings-row-' + row.store + '-' + row.till}>
             <td>{i === 0 ? <b>{nameOf(page.stores[store] || { fr: store })}</b> : null}</td><td><Ltr>{row.till}</Ltr></td><td class="num"><Ltr>{row.receipts}</Ltr></td>
             <td class={row.reversals ? 'num low' : 'num none'}><Ltr>{row.reversals}</Ltr></td><td class="num"><Qty of={row.units} /></td><td class="num"><b><Amount minor={row.takings_minor} currency={row.currency} /></b></td></tr>))}</tbody></table></div></div>}
@@ -142,7 +142,7 @@ function TillList() {
   if (!page) return <p class="quiet">{t('loading')}</p>;
   const [{ rows }, { stores }] = page;
   if (!rows.length) return <Empty icon="store" title={t('none_tills')} />;
-  return <div class="table-box"><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th /><th>{t('last_contact')}</th><th>{t('backlog')}</th><th>{t('version')}</th></tr></thead>
+  return <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th>{t('state')}</th><th>{t('last_contact')}</th><th>{t('backlog')}</th><th>{t('version')}</th></tr></thead>
     <tbody>{rows.map((row) => <tr key={row.device} data-testid={'till-row-' + row.store + '-' + row.till}>
       <td><b>{nameOf(stores[row.store] || { fr: row.store })}</b></td><td><Ltr>{row.till}</Ltr></td>
       <td><TillState row={row} />{row.quarantined ? <span class="quiet under">{tx('quarantined', { count: row.quarantined })}</span> : null}</td>

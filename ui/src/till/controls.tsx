@@ -29,9 +29,9 @@ export function SheetFrame({ id, title, children, wide }: { id?: number; title: 
     if (key.key === 'Escape') close();
     return true;
   });
-  return <div class={wide ? 'sheet wide' : 'sheet'} role="dialog" aria-modal="true">
-    <header class="sheet-head"><h2>{title}</h2>
-      <button type="button" class="ib" aria-label={t('close')} data-testid="sheet-close" onClick={close}><Icon name="cross" /></button></header>
+  return <div class={wide ? 'sheet wide' : 'sheet'} role="dialog" aria-modal="true" aria-labelledby={'sheet-title-' + (id || 0)}>
+    <div class="sheet-head"><h2 id={'sheet-title-' + (id || 0)}>{title}</h2>
+      <button type="button" class="ib" aria-label={t('close')} data-testid="sheet-close" onClick={close}><Icon name="cross" /></button></div>
     {children}
   </div>;
 }

@@ -221,7 +221,7 @@ function Count({ hint, go: submit, goText, goId, dead }: { hint: string; go: (co
     if (row && row.scrollIntoView) row.scrollIntoView({ block: 'nearest' });
   }, [at]);
   const count = faces.filter((face) => Number(pieces[face] || 0) > 0).map((face) => ({ denomination_minor: face, pieces: Number(pieces[face]) }));
-  return <div class="count">
+  return <main class="count">
     <div class="count-list"><p class="quiet lead">{hint}</p><ul>{faces.map((face, i) => {
       const n = Number(pieces[face] || 0);
       return <li key={face} class={i === at ? 'count-row on' : 'count-row'}>
@@ -238,7 +238,7 @@ function Count({ hint, go: submit, goText, goId, dead }: { hint: string; go: (co
       <div class="count-go"><button type="button" class="btn" onClick={() => move(1)}>{t('count_next')}</button>
         <button type="button" class="btn go tall" data-testid={goId} disabled={dead} onClick={() => submit(count)}><span>{goText(counted) as never}</span></button></div>
     </div>
-  </div>;
+  </main>;
 }
 
 export function OpenShift({ menu }: { menu: () => void }) {

@@ -27,9 +27,9 @@ function MenuBody({ id }: { id: number }) {
   if (!now || !now.user) return null;
   const inShift = now.shift !== null;
   return <nav class="drawer" aria-label={t('menu')}>
-    <header class="drawer-head"><span class="face" aria-hidden="true">{now.user.name.charAt(0)}</span>
+    <div class="drawer-head"><span class="face" aria-hidden="true">{now.user.name.charAt(0)}</span>
       <span class="who"><b>{now.user.name}</b><span class="quiet">{now.store ? nameOf(now.store.name) : ''}{' · '}{tx('till_no', { till: <Ltr>{now.till}</Ltr> })}</span></span>
-      <button type="button" class="ib" aria-label={t('close')} data-testid="sheet-close" onClick={() => closeSheet(id)}><Icon name="cross" /></button></header>
+      <button type="button" class="ib" aria-label={t('close')} data-testid="sheet-close" onClick={() => closeSheet(id)}><Icon name="cross" /></button></div>
     <div class="scroll">
       <Item icon="receipt" id="receipts" act={() => go({ at: 'receipts' })}>{t('receipts')}</Item>
       <Item icon="print" id="reprint-last" act={reprintLast}>{t('reprint_last')}</Item>
@@ -42,7 +42,7 @@ function MenuBody({ id }: { id: number }) {
       <Item icon="gear" id="settings" act={() => go({ at: 'settings' })}>{t('settings')}</Item>
       <Item icon="out" id="sign-out" act={() => run({ type: 'SignOut' }).then(() => refresh())}>{t('sign_out')}</Item>
     </div>
-    <footer class="drawer-foot"><Langs names={langNames()} pick={setLang} /><p class="quiet small center">{tx('settings_about', { version: <Ltr>{now.app}</Ltr> })}</p></footer>
+    <div class="drawer-foot"><Langs names={langNames()} pick={setLang} /><p class="quiet small center">{tx('settings_about', { version: <Ltr>{now.app}</Ltr> })}</p></div>
   </nav>;
 }
 

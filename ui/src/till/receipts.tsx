@@ -52,8 +52,8 @@ function ReverseBody({ id, number, done }: { id: number; number: string; done: (
 
 function ReceiptPane({ view, done }: { view: ReceiptView; done: () => void }) {
   const row = view.row;
-  return <div class="receipt-pane">
-    <div class="receipt-paper scroll"><img data-testid="receipt-png" alt={row.number} src={'data:image/png;base64,' + view.png_base64} /></div>
+  return <main class="receipt-pane">
+    <div class="receipt-paper scroll" tabIndex={0}><img data-testid="receipt-png" alt={row.number} src={'data:image/png;base64,' + view.png_base64} /></div>
     <div class="receipt-side">
       <p class="receipt-marks">{row.reversed ? <Pill tone="bad">{t('reversed')}</Pill> : null}{view.copies ? <Pill tone="">{tx('copies', { count: view.copies })}</Pill> : null}</p>
       <button type="button" class="btn wide" data-testid="reprint" onClick={() => run({ type: 'Reprint', number: row.number }).then((reply) => {
@@ -65,7 +65,7 @@ function ReceiptPane({ view, done }: { view: ReceiptView; done: () => void }) {
         const id = openSheet(() => <ReverseBody id={id} number={row.number} done={done} />);
       }}>{t('reverse')}</button> : null}
     </div>
-  </div>;
+  </main>;
 }
 
 export function Receipt({ view }: { view: ReceiptView }) {
@@ -96,7 +96,7 @@ export function Receipts() {
       {rows && !rows.length ? <Empty icon="receipt">{t('receipts_none')}</Empty> : null}</div>
   </section>;
   return <div class="app"><Bar title={t('receipts')} back={() => go({ at: 'home' })} />
-    {wide.value ? <div class="split">{list}<section class="split-main">{view ? <ReceiptPane key={view.row.number} view={view} done={() => { show(view.row.number); load(); }} /> : <Empty icon="receipt" title={t('receipts')} />}</section></div> : list}</div>;
+    {wide.value ? <div class="split">{list}<section class="split-main">{view ? <ReceiptPane key={view.row.number} view={view} done={() => { show(view.row.number); load(); }} /> : <main class="center-all fill-col"><Empty icon="receipt" title={t('receipts')} /></main>}</section></div> : <main class="mid">{list}</main>}</div>;
 }
 
 function Fact({ label, children, strong }: { label: ComponentChildren; children: ComponentChildren; strong?: boolean }) {
@@ -110,7 +110,7 @@ export function Report({ report }: { report: ReportView }) {
   const kinds: [string, TillKey][] = [['cash', 'cash'], ['card', 'card'], ['other', 'other']];
   return <div class="app">
     <Bar title={z ? tx('z_report', { number: <Ltr>{report.z_number}</Ltr> }) : t('x_report')} back={done} />
-    <main class="scroll report">
+    <main class="scroll report" tabIndex={0}>
       {difference !== null ? <div class={difference === 0 ? 'verdict ok' : 'verdict wait'} data-testid="z-difference" data-minor={difference}>
         <span>{difference === 0 ? t('report_balanced') : difference > 0 ? t('report_over') : t('report_short')}</span><b><Money minor={difference} sign /></b></div> : null}
       <div class="report-cols"><div class="report-facts">

@@ -236,7 +236,7 @@ function Line({ line, lit }: { line: LineView; lit: boolean }) {
     </button>
     {lit ? <div class="line-tools"><div class="step" dir="ltr">
       <button type="button" aria-label={t('take_one')} data-testid={'line-' + line.line + '-minus'} disabled={line.quantity <= 1000} onClick={() => setQuantity(line, line.quantity - 1000)}><Icon name="minus" /></button>
-      <button type="button" class="step-n" aria-label={t('quantity')} data-testid={'line-' + line.line + '-quantity'} onClick={() => openLine(line.line)}>{formatQuantity(line.quantity)}</button>
+      <button type="button" class="step-n" aria-label={t('quantity') + ' ' + formatQuantity(line.quantity)} data-testid={'line-' + line.line + '-quantity'} onClick={() => openLine(line.line)}>{formatQuantity(line.quantity)}</button>
       <button type="button" aria-label={t('add_one')} data-testid={'line-' + line.line + '-plus'} onClick={() => setQuantity(line, line.quantity + 1000)}><Icon name="plus" /></button></div>
       <button type="button" class="tool" aria-label={t('remove')} data-testid={'line-' + line.line + '-remove'} onClick={() => removeLine(line)}><Icon name="bin" /></button></div> : null}
   </li>;
@@ -329,6 +329,10 @@ function enterCode(query: string, clear: () => void): void {
   }
 }
 
+function stockLabel(row: VariantView): string {
+  return t('stock') + ' ' + (row.stock === null ? '–' : formatQuantity(row.stock));
+}
+
 function StockBadge({ row }: { row: VariantView }) {
   if (row.stock === null) return <span class="badge none">{'–'}</span>;
   return <span class={row.stock <= 0 ? 'badge zero' : 'badge'}><Qty of={row.stock} /></span>;
@@ -363,7 +367,7 @@ export function Search() {
       <button type="button" class="row tap" data-testid={'result-' + row.sku} disabled={row.price_minor === null} onClick={() => addVariant(row)}>
         <span class="row-main"><b>{nameOf(row.names)}</b><span class="quiet"><span dir="auto">{row.options}</span></span><span class="quiet small"><Ltr>{row.sku}</Ltr></span></span>
         <b class="row-n">{row.price_minor === null ? t('no_price') : <Money minor={row.price_minor} />}</b></button>
-      <button type="button" class="ib stock-tap" aria-label={t('stock')} data-testid={'stock-of-' + row.sku} onClick={() => openStock(row.variant)}><StockBadge row={row} /></button></li>)}</ul>
+      <button type="button" class="ib stock-tap" aria-label={stockLabel(row)} data-testid={'stock-of-' + row.sku} onClick={() => openStock(row.variant)}><StockBadge row={row} /></button></li>)}</ul>
       {rows && !rows.length ? <Empty icon="search">{query.trim() ? tx('search_none', { query: <span dir="auto">{query.trim()}</span> }) : t('search_empty')}</Empty> : null}
       {more ? <button type="button" class="btn wide plain" data-testid="search-more" onClick={loadMore}>{t('more')}</button> : null}</main>
   </div>;
@@ -376,7 +380,7 @@ function Tiles() {
     <div class="tiles">{(rows || []).map((row) => <div class="tile" key={row.variant}><div class="tile-in">
       <button type="button" class="tile-tap" data-testid={'result-' + row.sku} disabled={row.price_minor === null} onClick={() => addVariant(row)}><b>{nameOf(row.names)}</b><span class="quiet"><span dir="auto">{row.options}</span></span></button>
       <div class="tile-foot"><span class="tile-price">{row.price_minor === null ? t('no_price') : <Money minor={row.price_minor} />}</span>
-        <button type="button" class="tile-stock" aria-label={t('stock')} data-testid={'stock-of-' + row.sku} onClick={() => openStock(row.variant)}><StockBadge row={row} /></button></div></div></div>)}
+        <button type="button" class="tile-stock" aria-label={stockLabel(row)} data-testid={'stock-of-' + row.sku} onClick={() => openStock(row.variant)}><StockBadge row={row} /></button></div></div></div>)}
       {rows && !rows.length ? <Empty icon="search">{query.trim() ? tx('search_none', { query: <span dir="auto">{query.trim()}</span> }) : t('search_empty')}</Empty> : null}
       {more ? <button type="button" class="btn wide plain" data-testid="search-more" onClick={loadMore}>{t('more')}</button> : null}</div>
   </section>;
@@ -405,7 +409,7 @@ function Desk() {
   const line = lineOf(selected.value);
   const deskButton = (label: ComponentChildren, id: string, act: () => void, off = none) =>
     <button type="button" class="btn desk-key" data-testid={id} disabled={off} onClick={act}>{label}</button>;
-  return <aside class="desk-side">
+  return <section class="desk-side">
     <div class={line ? 'desk-line' : 'desk-line idle'}><b>{line ? nameOf(line.names) : t('cart')}</b><span class="quiet"><span dir="auto">{line ? line.options : ''}</span></span></div>
     <Typed text={entry.value} hint={line ? formatQuantity(line.quantity) : '0'} />
     <Keypad press={(key) => { entry.value = typed(entry.value, key, 14); }} corner="." small />
@@ -416,7 +420,7 @@ function Desk() {
       {deskButton(t('remove'), 'desk-remove', () => { if (line) removeLine(line); })}
     </div>
     <button type="button" class="btn desk-recall" data-testid="recall" onClick={openParked}><Icon name="recall" />{t('recall')}{status.value && status.value.parked ? <span class="count-badge">{status.value.parked}</span> : null}</button>
-  </aside>;
+  </section>;
 }
 
 const HINTS: [string, Parameters<typeof t>[0]][] = [['F2', 'key_search'], ['F4', 'key_quantity'], ['F6', 'key_park'], ['F7', 'key_recall'], ['F9', 'key_discount'], ['F12', 'key_charge']];
@@ -487,21 +491,21 @@ export function Sale() {
       <header class="bar"><button type="button" class="ib" aria-label={t('menu')} data-testid="menu" onClick={openMenu}><Icon name="menu" /></button>
         <h1 class="two"><b>{now.store ? nameOf(now.store.name) : ''}</b><span class="quiet">{tx('till_no', { till: <Ltr>{now.till}</Ltr> })}{' · '}{now.user ? now.user.name : ''}</span></h1>
         <SyncPill open={openSyncSheet} /></header>
-      <div class="desk">
+      <main class="desk">
         <section class="desk-cart"><PrintBanner /><CartLines /><CartNotes /><SaleFoot /></section>
         <Tiles />
         <Desk />
-      </div>
+      </main>
       <footer class="hints">{HINTS.map(([key, text]) => <span key={key}><kbd>{key}</kbd>{t(text)}</span>)}</footer>
     </div>;
   }
   return <div class="app">
     <header class="bar"><button type="button" class="ib" aria-label={t('menu')} data-testid="menu" onClick={openMenu}><Icon name="menu" /></button>
       <button type="button" class="search-tap" data-testid="search" onClick={() => go({ at: 'search' })}><Icon name="search" />{t('search')}</button>
-      <button type="button" class="ib" aria-label={t('recall')} data-testid="recall" onClick={openParked}><Icon name="recall" />{now.parked ? <span class="count-badge">{now.parked}</span> : null}</button></header>
+      <button type="button" class="ib" aria-label={t('recall') + (now.parked ? ' ' + now.parked : '')} data-testid="recall" onClick={openParked}><Icon name="recall" />{now.parked ? <span class="count-badge">{now.parked}</span> : null}</button></header>
     <div class="strip"><SyncPill open={openSyncSheet} /><span class="quiet">{now.user ? now.user.name : ''}</span></div>
     <PrintBanner />
-    <CartLines /><CartNotes />
+    <main class="mid"><CartLines /><CartNotes /></main>
     <SaleFoot />
   </div>;
 }

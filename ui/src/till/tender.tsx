@@ -82,7 +82,7 @@ export function Tender() {
     else setText((was) => typed(was, key));
   };
   const due = kind === 'cash' ? now.due_cash_minor : now.due_minor;
-  const panel = <section class="tender">
+  const panel = <main class="tender">
     <div class="due"><span class="quiet">{now.tenders.length ? t('due_rest') : t('due')}</span><b data-testid="due" data-minor={due}><Money minor={due} /></b>
       {kind === 'cash' && now.due_cash_minor !== now.due_minor ? <span class="quiet">{t('cash_rounded')}{' · '}<Money minor={now.due_minor} /></span> : null}</div>
     {now.tenders.length ? <ul class="taken">{now.tenders.map((tender, i) => <li key={i}><span>{t(tender.kind)}{tender.reference ? <span class="quiet">{' · '}<Ltr>{tender.reference}</Ltr></span> : null}</span>
@@ -107,7 +107,7 @@ export function Tender() {
       </div>}
     </div>
     <Keypad press={press} corner="." />
-  </section>;
+  </main>;
   return <div class="app">
     <Bar title={t('tender_title')} back={() => go({ at: 'home' })}><SyncPill compact open={openSyncSheet} /></Bar>
     {wide.value ? <div class="desk"><section class="desk-cart"><CartLines still /><footer class="foot"><CartSums /></footer></section>{panel}</div> : panel}
@@ -146,7 +146,7 @@ export function Change({ done }: { done: CompletedView }) {
   });
   return <div class="app">
     <header class="bar"><button type="button" class="ib" aria-label={t('menu')} data-testid="menu" onClick={openMenu}><Icon name="menu" /></button>
-      <h1 /><SyncPill open={openSyncSheet} /></header>
+      <span class="fill" /><SyncPill open={openSyncSheet} /></header>
     <main class="change" onClick={(event) => { if (event.target === event.currentTarget) next(); }}>
       <span class="change-word">{t('change')}</span>
       <b class={'change-sum' + (done.change_minor ? '' : ' nil') + (done.change_minor >= LONG_MINOR ? ' long' : '')} data-testid="change-due" data-minor={done.change_minor}><Bare minor={done.change_minor} /><small><CurrencySymbol /></small></b>

@@ -64,7 +64,10 @@ export function discountNode(discount: DiscountInput): ComponentChildren {
 
 /** Text of a refusal, warning or problem. Unknown codes (a newer core, a printer's own) are shown as they are. */
 export function codeText(code: string, params: Record<string, string | number> = {}): ComponentChildren {
-  if (!refusals.has(code)) return tx('problem_code', { code: <Ltr>{code}</Ltr> });
+  if (!refusals.has(code)) {
+    const cause = 'cause_' + code;
+    return texts.has(cause) ? t(cause) : tx('problem_code', { code: <Ltr>{code}</Ltr> });
+  }
   const shown: NodeParams = {};
   for (const name in params) {
     const value = params[name] as string | number;
