@@ -12,6 +12,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use domain::catalog::{Gtin, Names, PriceRow, StockClass, Style, Variant};
 use domain::config::{Role, StaffMember, StoreConfig};
 use domain::entropy::Entropy;
+use domain::event::{Event, Fact};
 use domain::ids::{DeviceId, JobId, LocationId, RequestId, StyleId, UserId, VariantId};
 use domain::quantity::Quantity;
 use domain::time::{Boot, Now};
@@ -986,6 +987,19 @@ impl Shop {
             traces[5] = serde_json::to_value(ledger.head()).expect("plain data");
         }
         traces
+    }
+
+    /// Everything that happened, in order.
+    ///
+    /// # Panics
+    /// When the ledger cannot be read.
+    pub fn facts(&self) -> Vec<Fact> {
+        let events = self.ledger().events(1, usize::MAX, usize::MAX);
+        let read = |event: ledger::StoredEvent| {
+            let event = Event::decode(event.bytes.as_ref()).expect("an event");
+            event.fact().expect("a known fact")
+        };
+        events.expect("readable").into_iter().map(read).collect()
     }
 
     /// Recomputes the whole ledger.

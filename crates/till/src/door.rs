@@ -229,7 +229,8 @@ pub enum Command {
         #[serde(default)]
         quantity: Option<Quantity>,
     },
-    /// Changes the quantity of a line; at least 1 thousandth.
+    /// Changes the quantity of a line; at least 1 thousandth. Refused where it would push a discount that is a
+    /// fixed amount above the store's limit.
     SetQuantity {
         /// Line number.
         line: u32,
@@ -950,7 +951,7 @@ pub enum RefusalCode {
     SignInRequired,
     /// No such member of staff, or inactive.
     UserUnknown,
-    /// Wrong PIN (params: `left` tries before a wait).
+    /// Wrong PIN (params: `left` tries before a wait, `wait_ms` until the next try).
     WrongPin,
     /// Wait (params: `wait_ms`).
     PinWait,
@@ -996,7 +997,7 @@ pub enum RefusalCode {
     EmptyCart,
     /// The cart in hand is another one.
     OtherCart,
-    /// Tenders are recorded: take them off first.
+    /// Tenders are recorded that the change would leave above what is due: take them off first.
     TendersRecorded,
     /// No such parked cart.
     UnknownParked,

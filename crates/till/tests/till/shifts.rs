@@ -1,1 +1,282 @@
-//! shifts
+//! Opening, X, closing with Z, and what adds up over shifts.
+
+use domain::event::{Fact, TenderKind};
+use serde_json::json;
+use testkit::shop::{
+    BALL, CASHIER, Country, MANAGER, SHOE_42, SOCKS, START_WALL_MS, Setup, Shop, TEE, approval,
+    pieces, tender,
+};
+use till::door::{Answer, Approval, Command, RefusalCode, Reply, ReportView};
+
+fn opening(approval: Option<Approval>) -> Command {
+    Command::OpenShift {
+        count: pieces(Country::Tunisia, 100_000),
+        approval,
+    }
+}
+
+/// The figures of a report, without what tells X from Z.
+fn figures(report: &ReportView) -> ReportView {
+    ReportView {
+        z_number: None,
+        counted_minor: None,
+        difference_minor: None,
+        perpetual_minor: None,
+        job: None,
+        png_base64: None,
+        ..report.clone()
+    }
+}
+
+fn day_of_three(shop: &mut Shop) {
+    shop.scan(SHOE_42);
+    shop.scan(BALL);
+    shop.scan(BALL);
+    for _ in 0..3 {
+        shop.scan(SOCKS);
+    }
+    let first = shop.pay_cash(Some(250_000)).number;
+    shop.scan(TEE);
+    shop.complete(vec![tender(TenderKind::Card, None)]);
+    shop.ok(Command::ReverseSale {
+        number: first,
+        reason: "erreur".to_owned(),
+        approval: Some(approval()),
+    });
+}
+
+#[test]
+fn a_z_is_the_sum_of_its_receipts() {
+    let mut shop = Setup::tunisia().with_stamp().build();
+    shop.open();
+    day_of_three(&mut shop);
+    let x = shop.x_report();
+    // 200.950 and its stamp in, 24.990 and its stamp in, 200.950 out again: the stamp is kept.
+    assert_eq!((x.sales, x.reversals), (2, 1));
+    assert_eq!(x.takings_minor, 25_190);
+    assert_eq!(x.units.thousandths(), 1_000);
+    assert_eq!(x.levies[0].minor, 200);
+    assert_eq!(x.tenders_minor[&TenderKind::Cash], 100);
+    assert_eq!(x.tenders_minor[&TenderKind::Card], 25_090);
+    assert_eq!((x.float_minor, x.expected_minor), (100_000, 100_100));
+    let standard = x.taxes.iter().find(|tax| tax.rate == "19");
+    let standard = standard.expect("19 %");
+    assert_eq!((standard.net_minor, standard.tax_minor), (21_000, 3_990));
+
+    let z = shop.close_with(100_050);
+    assert_eq!(figures(&z), figures(&x), "X = Z before closing");
+    assert_eq!(
+        (z.z_number, z.counted_minor, z.difference_minor),
+        (Some(1), Some(100_050), Some(-50))
+    );
+    assert_eq!(z.perpetual_minor, Some(25_190));
+    assert!(z.png_base64.is_some_and(|png| png.len() > 1_000));
+
+    let receipts = shop.ledger().receipts("", 100).expect("readable");
+    let sales = receipts.iter().map(|receipt| receipt.body.sale());
+    assert_eq!(
+        sales.clone().map(|sale| sale.total_minor).sum::<i64>(),
+        z.takings_minor
+    );
+    let net: i64 = sales
+        .clone()
+        .flat_map(|s| &s.taxes)
+        .map(|t| t.net_minor)
+        .sum();
+    assert_eq!(net, z.taxes.iter().map(|tax| tax.net_minor).sum::<i64>());
+    let kept: i64 = sales
+        .flat_map(|sale| {
+            sale.tenders
+                .iter()
+                .map(|t| t.amount_minor)
+                .chain([-sale.change_minor])
+        })
+        .sum();
+    assert_eq!(kept, z.tenders_minor.values().sum::<i64>());
+    shop.verify_clean();
+}
+
+#[test]
+fn the_perpetual_total_and_numbers_go_on_over_shifts_and_years() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.sign_in(CASHIER);
+    let mut numbers = Vec::new();
+    let mut perpetual = 0;
+    for day in 0..4 {
+        shop.ok(opening((day > 0).then(approval)));
+        for _ in 0..=day {
+            shop.scan(BALL);
+            numbers.push(shop.pay_cash(None).number);
+            perpetual += 29_500;
+        }
+        let z = shop.close_exact();
+        assert_eq!(z.z_number, Some(day + 1));
+        assert_eq!(z.perpetual_minor, Some(perpetual));
+        shop.advance_days(15);
+        shop.reopen();
+    }
+    let tails: Vec<&str> = numbers
+        .iter()
+        .map(|number| &number[number.len() - 11..])
+        .collect();
+    // 23 November, 8 and 23 December, 7 January.
+    assert_eq!(
+        tails,
+        [
+            "2026-000001",
+            "2026-000002",
+            "2026-000003",
+            "2026-000004",
+            "2026-000005",
+            "2026-000006",
+            "2027-000001",
+            "2027-000002",
+            "2027-000003",
+            "2027-000004",
+        ]
+    );
+    let series: std::collections::BTreeSet<&str> = numbers
+        .iter()
+        .map(|number| &number[..number.len() - 12])
+        .collect();
+    assert_eq!(series.len(), 1, "{series:?}");
+    shop.verify_clean();
+}
+
+#[test]
+fn a_night_belongs_to_the_day_it_began_in() {
+    let mut shop = Setup::tunisia().build();
+    shop.open();
+    shop.advance_ms(20 * 3_600_000);
+    shop.scan(BALL);
+    shop.pay_cash(None);
+    let z = shop.close_exact();
+    assert_eq!(z.business_date, "2026-11-23");
+    assert_eq!(z.opened_at, "2026-11-23 08:00");
+}
+
+#[test]
+fn a_trading_day_that_goes_back_or_jumps_needs_a_managers_pin() {
+    let day = 86_400_000;
+    for (days, today) in [
+        (-1, "2026-11-22"),
+        (3, "2026-11-26"),
+        (-20_000, "1972-02-20"),
+    ] {
+        for user in [CASHIER, MANAGER] {
+            let mut shop = Setup::tunisia().build();
+            shop.open();
+            shop.close_exact();
+            shop.sign_in(user);
+            shop.set_wall_ms(START_WALL_MS + days * day);
+            let params = json!({"last": "2026-11-23", "today": today});
+            shop.refused_with(opening(None), RefusalCode::DateApprovalRequired, params);
+            shop.ok(opening(Some(approval())));
+            let opened = shop.facts().into_iter().rev().find_map(|fact| match fact {
+                Fact::ShiftOpened(opened) => Some(opened),
+                _ => None,
+            });
+            let opened = opened.expect("an opening");
+            assert_eq!(opened.approved_by, Some(MANAGER));
+            assert_eq!(opened.business_date.to_string(), today);
+            shop.verify_clean();
+        }
+    }
+    for days in [0, 1, 2] {
+        let mut shop = Setup::tunisia().build();
+        shop.open();
+        shop.close_exact();
+        shop.advance_days(days);
+        shop.ok(opening(None));
+    }
+}
+
+#[test]
+fn a_difference_within_the_limit_is_accepted_and_above_it_signed() {
+    for (counted, needs_manager) in [
+        (100_000, false),
+        (99_000, false),
+        (101_000, false),
+        (98_995, true),
+        (101_005, true),
+    ] {
+        let mut shop = Setup::tunisia().build();
+        shop.open();
+        let close = |approval| Command::CloseShift {
+            count: pieces(Country::Tunisia, counted),
+            approval,
+        };
+        if needs_manager {
+            let refusal = shop.refused(close(None));
+            assert_eq!(refusal.code, RefusalCode::DifferenceApprovalRequired);
+            assert_eq!(refusal.params["difference_minor"], counted - 100_000);
+            shop.ok(close(Some(approval())));
+        } else {
+            shop.ok(close(None));
+        }
+        let closed = shop.facts().into_iter().find_map(|fact| match fact {
+            Fact::ShiftClosed(closed) => Some(closed),
+            _ => None,
+        });
+        let closed = closed.expect("a closing");
+        assert_eq!(closed.difference_minor, counted - 100_000);
+        assert_eq!(closed.approved_by, needs_manager.then_some(MANAGER));
+        shop.verify_clean();
+    }
+}
+
+#[test]
+fn parked_carts_and_the_cart_in_hand_outlive_the_shift() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.open();
+    shop.scan(BALL);
+    shop.ok(Command::Park { label: None });
+    let sale = shop.scan(SHOE_42).sale;
+    let z = shop.close_exact();
+    assert_eq!((z.parked, z.sales), (1, 0));
+    shop.reopen();
+    assert_eq!(shop.cart().sale, sale);
+    shop.open_shift(0);
+    assert_eq!(shop.pay_cash(None).total_minor, 119_900);
+    shop.verify_clean();
+}
+
+#[test]
+fn the_drawer_opens_without_a_sale_and_leaves_a_trace() {
+    let mut shop = Setup::tunisia().build();
+    shop.open();
+    shop.ok(Command::OpenDrawer {});
+    let opened = shop
+        .facts()
+        .iter()
+        .filter(|fact| matches!(fact, Fact::DrawerOpened(_)))
+        .count();
+    assert_eq!(opened, 1);
+    assert_eq!(shop.x_report().expected_minor, 100_000);
+    shop.verify_clean();
+}
+
+#[test]
+fn a_shift_closes_the_same_after_a_restart_as_before() {
+    let mut shop = Setup::tunisia().with_stamp().on_folder().build();
+    shop.open();
+    day_of_three(&mut shop);
+    let before = shop.x_report();
+    shop.reopen();
+    assert_eq!(figures(&shop.x_report()), figures(&before));
+    let id = shop.request_id();
+    let close = Command::CloseShift {
+        count: pieces(Country::Tunisia, 100_100),
+        approval: None,
+    };
+    let Answer::Ok(Reply::Report(z)) = shop.call_as(id, close.clone()) else {
+        panic!("not closed");
+    };
+    shop.reopen();
+    let Answer::Ok(Reply::Report(again)) = shop.call_as(id, close) else {
+        panic!("not closed");
+    };
+    assert_eq!(z, again, "the Z is read again, not written again");
+    assert_eq!(shop.status().shift, None);
+    shop.verify_clean();
+}
