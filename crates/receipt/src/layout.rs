@@ -400,7 +400,12 @@ impl<'a> Page<'a> {
             .next();
         let amount_width = natural.as_ref().map_or(0, |line| line.width);
         let room = width - amount_width - gap;
-        let mut beside = room >= width / 3;
+        let label_natural = self
+            .renderer
+            .shape(label, label_font, self.base, None)
+            .first()
+            .map_or(0, |line| line.width);
+        let mut beside = room >= label_natural.min(width / 3);
         let label_width = if beside { room } else { width };
         let mut labels = self
             .renderer
@@ -426,12 +431,16 @@ impl<'a> Page<'a> {
             self.line_of(&[(&line, self.x_of(&line, Side::Start, start, end))]);
         }
         let mut amounts = amounts.into_iter();
-        if let (Some(last), Some(first)) = (last, amounts.next()) {
-            let label_x = self.x_of(&last, Side::Start, start, end);
-            let amount_x = self.x_of(&first, Side::End, start, end);
-            self.line_of(&[(&last, label_x), (&first, amount_x)]);
-        } else if let Some(first) = amounts.next() {
-            self.line_of(&[(&first, self.x_of(&first, Side::End, start, end))]);
+        let mut together = Vec::new();
+        if let Some(last) = &last {
+            together.push((last, self.x_of(last, Side::Start, start, end)));
+        }
+        let first = amounts.next();
+        if let Some(first) = &first {
+            together.push((first, self.x_of(first, Side::End, start, end)));
+        }
+        if !together.is_empty() {
+            self.line_of(&together);
         }
         for line in amounts {
             self.line_of(&[(&line, self.x_of(&line, Side::End, start, end))]);
