@@ -76,6 +76,7 @@ pub(crate) struct Core {
     enrol: Option<EnrolTry>,
     last_contact_wall: Option<i64>,
     printer: (PrinterTarget, String),
+    printer_generation: u64,
     offered: Option<JobId>,
     /// Head at which drawers to open were looked for last.
     kick_seq: u64,
@@ -116,6 +117,7 @@ impl Core {
             enrol: None,
             last_contact_wall: None,
             printer,
+            printer_generation: 0,
             offered: None,
             kick_seq: 0,
             head_seq,
@@ -503,7 +505,12 @@ impl Core {
             return;
         }
         self.printer = (settings.printer.clone(), settings.profile.clone());
-        let wake = Wake::Printer(self.printer_target(), Box::new(self.printer_profile()));
+        self.printer_generation += 1;
+        let wake = Wake::Printer(
+            self.printer_generation,
+            self.printer_target(),
+            Box::new(self.printer_profile()),
+        );
         // A printer thread that ended has said why.
         let _ = self.wakes.send(wake);
         self.till.report_printer(None);
@@ -573,10 +580,16 @@ impl Core {
     fn take_store(&mut self, call: StoreCall) {
         let ledger = self.till.ledger_mut();
         match call {
-            StoreCall::Next(reply) => {
+            StoreCall::Next(generation, reply) if generation != self.printer_generation => {
+                let _ = reply.send(Ok(None));
+            }
+            StoreCall::Claim(generation, _, reply) if generation != self.printer_generation => {
+                let _ = reply.send(Err(StoreError::PrinterChanged));
+            }
+            StoreCall::Next(_, reply) => {
                 let _ = reply.send(ledger.map_or(Ok(None), |ledger| next_document(ledger)));
             }
-            StoreCall::Claim(job, reply) => {
+            StoreCall::Claim(_, job, reply) => {
                 let _ = reply.send(ledger.map_or(Err(StoreError::Stopped), |ledger| {
                     mark(ledger, job, &PrintUpdate::Claimed)
                 }));
@@ -685,5 +698,57 @@ fn update_of(outcome: Outcome) -> PrintUpdate {
         Outcome::Uncertain(cause) => PrintUpdate::Uncertain {
             cause: cause.code().to_owned(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{channel, sync_channel};
+
+    use super::*;
+
+    #[test]
+    fn a_job_asked_for_before_a_change_of_printer_does_not_go_to_the_old_one() {
+        let clock = Clock::new().expect("clock");
+        let till = Till::in_memory("test", clock.context().expect("context")).expect("till");
+        let mut settings = till.settings().clone();
+        let options = RuntimeOptions::new("unused".into(), "test");
+        let (errands, _errands) = channel();
+        let (wakes, woken) = channel();
+        let mut core = Core::new(
+            till,
+            clock,
+            Profiles::built_in(),
+            &options,
+            1,
+            errands,
+            wakes,
+        );
+        let claim = |core: &mut Core, generation: u64| {
+            let (reply, answer) = sync_channel(1);
+            let job = JobId(uuid::Uuid::nil());
+            core.take_store(StoreCall::Claim(generation, job, reply));
+            answer.recv().expect("answer")
+        };
+        assert!(!matches!(
+            claim(&mut core, 0),
+            Err(StoreError::PrinterChanged)
+        ));
+        settings.printer = PrinterTarget::Tcp {
+            address: "127.0.0.1:9100".to_owned(),
+        };
+        core.internal(Command::SetSettings { settings });
+        core.pump();
+        let Ok(Wake::Printer(generation, PrinterTarget::Tcp { .. }, _)) = woken.try_recv() else {
+            panic!("the printer's thread was not told");
+        };
+        assert!(matches!(
+            claim(&mut core, 0),
+            Err(StoreError::PrinterChanged)
+        ));
+        assert!(!matches!(
+            claim(&mut core, generation),
+            Err(StoreError::PrinterChanged)
+        ));
     }
 }

@@ -25,6 +25,8 @@ const STORE_RETRY: Duration = Duration::from_secs(2);
 pub(crate) enum StoreError {
     #[error("the till has stopped")]
     Stopped,
+    #[error("the printer was changed meanwhile")]
+    PrinterChanged,
     #[error("not the id of a print job")]
     BadId,
     #[error(transparent)]
@@ -35,8 +37,9 @@ type Reply<T> = SyncSender<Result<T, StoreError>>;
 
 /// What the spooler asks of the till's thread.
 pub(crate) enum StoreCall {
-    Next(Reply<Option<Job>>),
-    Claim(JobId, Reply<()>),
+    /// For the printer of this generation; another one gets nothing.
+    Next(u64, Reply<Option<Job>>),
+    Claim(u64, JobId, Reply<()>),
     Outcome(JobId, Outcome, Reply<()>),
     Recover(Reply<u64>),
     /// A drawer was opened, or not.
@@ -49,8 +52,8 @@ pub(crate) enum StoreCall {
 pub(crate) enum Wake {
     /// Something may be queued.
     Look,
-    /// The printer is another one.
-    Printer(PrinterTarget, Box<Profile>),
+    /// The printer is another one, of this generation.
+    Printer(u64, PrinterTarget, Box<Profile>),
     /// Open the drawer; the job is claimed.
     Kick(JobId, Instant),
 }
@@ -58,6 +61,8 @@ pub(crate) enum Wake {
 /// The spooler's jobs, at the other end of the till's inbox.
 struct RemoteStore {
     inbox: Sender<Inbox>,
+    /// Counts changes of the printer: a job asked for before a change must not go to the printer before it.
+    generation: u64,
 }
 
 impl RemoteStore {
@@ -83,12 +88,13 @@ impl JobStore for RemoteStore {
     type Error = StoreError;
 
     fn next_queued(&mut self) -> Result<Option<Job>, StoreError> {
-        self.ask(StoreCall::Next)
+        let generation = self.generation;
+        self.ask(|reply| StoreCall::Next(generation, reply))
     }
 
     fn mark_claimed(&mut self, job: &str) -> Result<(), StoreError> {
-        let job = job_id(job)?;
-        self.ask(|reply| StoreCall::Claim(job, reply))
+        let (generation, job) = (self.generation, job_id(job)?);
+        self.ask(|reply| StoreCall::Claim(generation, job, reply))
     }
 
     fn mark_outcome(&mut self, job: &str, outcome: Outcome) -> Result<(), StoreError> {
@@ -110,7 +116,10 @@ pub(crate) struct PaperOptions {
 
 /// Feeds the printer until the till's thread hangs up.
 pub(crate) fn run(options: PaperOptions, wakes: &Receiver<Wake>, inbox: Sender<Inbox>) {
-    let mut store = RemoteStore { inbox };
+    let mut store = RemoteStore {
+        inbox,
+        generation: 0,
+    };
     let (mut spooler, _) = match Spooler::start(options.profile.clone(), &mut store) {
         Ok(started) => started,
         Err(error) => {
@@ -124,7 +133,8 @@ pub(crate) fn run(options: PaperOptions, wakes: &Receiver<Wake>, inbox: Sender<I
     loop {
         match wakes.recv_timeout(wait) {
             Ok(Wake::Look) => {}
-            Ok(Wake::Printer(target, profile)) => {
+            Ok(Wake::Printer(generation, target, profile)) => {
+                store.generation = generation;
                 port = make_port(&target, &profile, &options.receipts_dir);
                 spooler.set_profile(*profile);
             }
@@ -150,6 +160,8 @@ pub(crate) fn run(options: PaperOptions, wakes: &Receiver<Wake>, inbox: Sender<I
                     }
                 }
                 Err(StoreError::Stopped) => return,
+                // The message that says so is on its way.
+                Err(StoreError::PrinterChanged) => Duration::MAX,
                 Err(error) => {
                     tracing::error!(cause = %error, "a print job cannot be read or marked");
                     STORE_RETRY
