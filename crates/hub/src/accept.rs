@@ -7,7 +7,7 @@ use domain::event::{Event, EventError, Fact, SaleBody, chain_hash, genesis_hash}
 use domain::ids::{DeviceId, Digest, EventId, LocationId, StreamId};
 use domain::money::Currency;
 use domain::stock::EventRef;
-use domain::time::Now;
+use domain::time::{Hlc, Now};
 use sync_protocol::{
     DECODED_BYTES_MAX, PROTOCOL, PUSH_BYTES_MAX, PUSH_EVENTS_MAX, ProtocolError, Push, Quarantined,
     SyncReply, SyncRequest, sign,
@@ -17,7 +17,7 @@ use crate::devices::internal;
 use crate::feeds::{feeds_of, pages};
 use crate::fold::{Fold, FoldError, Origin};
 use crate::lifecycle::{Hub, Identity, epoch};
-use crate::own_stream::observe;
+use crate::own_stream::{last_hlc, set_hlc};
 use crate::shops::{store_config, to_row};
 use crate::store::{DeviceRow, NewEvent, StoreError, StoreResult, StreamRow, Tx};
 
@@ -220,6 +220,7 @@ fn accept(
         signature: known.map(|row| row.signature).unwrap_or_default(),
         contact: now.wall_ms,
     };
+    let clock = last_hlc(tx)?;
     let mut intake = Intake {
         tx,
         identity,
@@ -227,12 +228,16 @@ fn accept(
         now,
         currency: store_config(tx, &owner.store)?.map(|config| config.currency),
         locations: tx.locations()?.into_keys().collect(),
+        clock,
         fold: Fold::new(tx),
     };
     for (raw, hash) in push.events.iter().zip(&hashes).skip(skip) {
         row.head_seq += 1;
         row.head_hash = *hash;
         intake.take(push.stream, row.head_seq, raw.get().as_bytes(), *hash)?;
+    }
+    if intake.clock != clock {
+        set_hlc(tx, intake.clock)?;
     }
     intake.fold.finish()?;
     if row.head_seq > head_seq {
@@ -364,6 +369,8 @@ struct Intake<'a, 'c> {
     now: &'a Now,
     currency: Option<Currency>,
     locations: Vec<LocationId>,
+    /// The hub's own clock, following the events.
+    clock: Hlc,
     fold: Fold<'a, 'c>,
 }
 
@@ -412,7 +419,7 @@ impl Intake<'_, '_> {
         if let Err(code) = self.check(event, fact) {
             return Ok(Err(code));
         }
-        observe(self.tx, event.hlc, self.now)?;
+        self.clock = self.clock.observe(event.hlc, self.now.wall_ms);
         let origin = Origin {
             till: Some((self.owner.store.clone(), self.owner.till.clone())),
         };

@@ -65,7 +65,7 @@ pub(crate) fn append(
         hash: row.head_hash,
         recv: now.wall_ms,
     })?;
-    tx.set_meta("hlc", &hlc.to_string())?;
+    set_hlc(tx, hlc)?;
     Ok(EventRef {
         stream: row.stream,
         seq: row.head_seq,
@@ -73,7 +73,8 @@ pub(crate) fn append(
     })
 }
 
-fn last_hlc(tx: &Tx<'_>) -> StoreResult<Hlc> {
+/// The hub's clock.
+pub(crate) fn last_hlc(tx: &Tx<'_>) -> StoreResult<Hlc> {
     match tx.meta("hlc")? {
         None => Ok(Hlc::default()),
         Some(text) => u64::from_str_radix(&text, 16)
@@ -82,12 +83,7 @@ fn last_hlc(tx: &Tx<'_>) -> StoreResult<Hlc> {
     }
 }
 
-/// Lets the hub's clock follow what it has folded, so that its counts come after.
-pub(crate) fn observe(tx: &Tx<'_>, seen: Hlc, now: &Now) -> StoreResult<()> {
-    let last = last_hlc(tx)?;
-    let next = last.observe(seen, now.wall_ms);
-    if next != last {
-        tx.set_meta("hlc", &next.to_string())?;
-    }
-    Ok(())
+/// Lets the hub's clock stand where it has come to by following what was folded, so that its counts come after.
+pub(crate) fn set_hlc(tx: &Tx<'_>, hlc: Hlc) -> StoreResult<()> {
+    tx.set_meta("hlc", &hlc.to_string())
 }
