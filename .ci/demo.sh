@@ -27,12 +27,12 @@ trap 'exit 0' INT TERM
 
 # The till remembers its server's address, so the server keeps its port.
 port=$(cat "$demo/port" 2>/dev/null || echo 0)
-rm -f "$demo/server/demo.json"
-"$bin/hanout-server" demo --data "$demo/server" --listen "127.0.0.1:$port" --ui ui/dist >"$demo/server.log" 2>&1 9>&- &
+facts=$demo/server.json
+"$bin/hanout-server" --data "$demo/server" --json demo --listen "127.0.0.1:$port" --ui ui/dist >"$facts" 2>"$demo/server.log" 9>&- &
 server=$!
 children+=("$server")
 for _ in $(seq 600); do
-  [ -s "$demo/server/demo.json" ] && break
+  [ -s "$facts" ] && break
   if ! kill -0 "$server" 2>/dev/null; then
     cat "$demo/server.log" >&2
     printf 'The server did not start. If port %s is taken, free it or run `make demo-reset`.\n' "$port" >&2
@@ -40,7 +40,7 @@ for _ in $(seq 600); do
   fi
   sleep 0.1
 done
-field() { node -p 'const d = JSON.parse(require("fs").readFileSync(process.argv[1])); eval("d." + process.argv[2]) ?? ""' "$demo/server/demo.json" "$1"; }
+field() { node -p 'const d = JSON.parse(require("fs").readFileSync(process.argv[1])); eval("d." + process.argv[2]) ?? ""' "$facts" "$1"; }
 url=$(field server_url)
 printf '%s' "${url##*:}" >"$demo/port"
 code=$(field 'codes[0].code')
@@ -48,7 +48,7 @@ code=$(field 'codes[0].code')
 {
   printf '  Head office   %s   (%s / %s)\n' "$(field office_url)" "$(field admin)" "$(field password)"
   node -e 'const d = JSON.parse(require("fs").readFileSync(process.argv[1]));
-    for (const u of d.users) console.log(`  ${u.store}  ${u.role.padEnd(8)} ${u.name.padEnd(12)} PIN ${u.pin}`);' "$demo/server/demo.json"
+    for (const u of d.users) console.log(`  ${u.store}  ${u.role.padEnd(8)} ${u.name.padEnd(12)} PIN ${u.pin}`);' "$facts"
 } >"$demo/urls"
 printf '\nHanout demo: Atlas Sport\n'
 cat "$demo/urls"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing on Debian 12, says what it does, and is silent when nothing is missing.
 #   .ci/setup.sh run    what building and running needs
+#   .ci/setup.sh build  that, and what the window's app is built with, even where there is no display
 #   .ci/setup.sh test   that, and what the tests drive: browser, window, printer's codes
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,9 +21,11 @@ want_file() { [ -e "$1" ] || packages+=("$2"); }
 
 want_command cc build-essential
 want_command pkg-config pkg-config
-want_library webkit2gtk-4.1 libwebkit2gtk-4.1-dev
-want_library gtk+-3.0 libgtk-3-dev
-want_library librsvg-2.0 librsvg2-dev
+# Only the window needs them, and without a display there is none.
+if [ "$purpose" != run ] || [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
+  want_library webkit2gtk-4.1 libwebkit2gtk-4.1-dev
+  want_library gtk+-3.0 libgtk-3-dev
+fi
 if [ "$purpose" = test ]; then
   want_command Xvfb xvfb
   want_command xvfb-run xvfb
