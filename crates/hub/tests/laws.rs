@@ -358,3 +358,38 @@ fn a_file_is_opened_by_its_own_program_only_once_it_is_known() {
         Some(hub::StoreError::NotOurs)
     ));
 }
+
+#[test]
+fn a_count_may_take_the_place_from_another_in_favour_of_a_third() {
+    // The second beats the first by its clock; the third knew of the second, but its own clock is behind the first.
+    let mut world = World::with_catalogue();
+    let variant = world.variant("COR");
+    let mut tills: Vec<Till> = (0..3)
+        .map(|index| world.till(&format!("0{}", index + 1), 10 + index))
+        .collect();
+    let opening = BTreeMap::from([(world.hub.stream(), 100)]);
+    let knows_second = BTreeMap::from([(world.hub.stream(), 100), (tills[1].stream, 2)]);
+    let counts = [
+        (30, opening.clone(), 11),
+        (60, opening, 22),
+        (10, knows_second, 33),
+    ];
+    for (till, (minutes, cut, units)) in tills.iter_mut().zip(counts) {
+        till.hlc = domain::time::Hlc::default().tick(support::WALL + minutes * 60_000);
+        let quantity = Quantity::units(units).expect("units");
+        till.count("LM", cut, vec![Counted { variant, quantity }]);
+    }
+    for (order, expected) in [([0, 1, 2], [11, 22, 11]), ([2, 1, 0], [33, 33, 11])] {
+        let mut world = World::with_catalogue();
+        // The same seeds give the same ids in every world.
+        for index in 0..3 {
+            world.till(&format!("0{}", index + 1), 10 + index);
+        }
+        for (index, units) in order.into_iter().zip(expected) {
+            let till = &tills[index];
+            world.sync(till, &till.push_all()).expect("push");
+            assert_eq!(world.on_hand("COR", "LM"), units, "{order:?}");
+        }
+        world.assert_verified();
+    }
+}
