@@ -24,6 +24,11 @@ const BARCODE_DIGITS_MIN: usize = 3;
 /// Words of a query that are looked at.
 const WORDS_MAX: usize = 8;
 
+/// Beginnings up to this length have an index of their own.
+const INDEXED_PREFIX_CHARS: usize = 3;
+/// Words that a longer beginning is turned into; with more, the index gathers them itself.
+const ENDINGS_MAX: usize = 64;
+
 /// A sellable item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -251,15 +256,12 @@ impl Ledger {
 
     fn by_words(&self, folded: &str, found: &mut Found) -> Result<(), LedgerError> {
         let words: Vec<&str> = words_of(folded).take(WORDS_MAX).collect();
-        if words.is_empty() || found.is_full() {
+        if found.is_full() {
             return Ok(());
         }
-        let mut expression = String::new();
-        for word in &words {
-            expression.push_str(&format!("\"{word}\" "));
-        }
-        expression.truncate(expression.trim_end().len());
-        expression.push('*');
+        let Some(expression) = self.match_expression(&words)? else {
+            return Ok(());
+        };
         let mut statement = self.prepare(
             "SELECT rowid FROM item_words WHERE item_words MATCH ?1 ORDER BY rowid LIMIT ?2",
         )?;
@@ -269,6 +271,41 @@ impl Ledger {
             found.push(id? % ARCHIVED_FROM);
         }
         Ok(())
+    }
+
+    /// The question to the index; none when no item can match.
+    fn match_expression(&self, words: &[&str]) -> Result<Option<String>, LedgerError> {
+        let Some((last, whole)) = words.split_last() else {
+            return Ok(None);
+        };
+        let mut expression = String::new();
+        for word in whole {
+            expression.push_str(&format!("\"{word}\" AND "));
+        }
+        if last.chars().count() > INDEXED_PREFIX_CHARS {
+            let endings = self.words_from(last)?;
+            if endings.is_empty() {
+                return Ok(None);
+            }
+            if endings.len() <= ENDINGS_MAX {
+                let endings: Vec<String> =
+                    endings.iter().map(|word| format!("\"{word}\"")).collect();
+                expression.push_str(&format!("({})", endings.join(" OR ")));
+                return Ok(Some(expression));
+            }
+        }
+        expression.push_str(&format!("\"{last}\"*"));
+        Ok(Some(expression))
+    }
+
+    /// Words that begin with `prefix`, up to one more than are used.
+    fn words_from(&self, prefix: &str) -> Result<Vec<String>, LedgerError> {
+        let limit = i64::try_from(ENDINGS_MAX).unwrap_or(i64::MAX) + 1;
+        let mut statement = self.prepare(
+            "SELECT word FROM word WHERE word >= ?1 AND word < ?1 || char(1114111) ORDER BY word LIMIT ?2",
+        )?;
+        let words = statement.query_map((prefix, limit), |row| row.get(0))?;
+        Ok(words.collect::<Result<_, _>>()?)
     }
 
     /// Unit price on `date` in the store's price list, tax included, in minor units of the store's currency.
@@ -434,6 +471,7 @@ impl CatalogueChanges {
             }
         }
         let mut styles: BTreeMap<StyleId, BTreeSet<String>> = BTreeMap::new();
+        let mut used: BTreeSet<String> = BTreeSet::new();
         for (id, variant) in self.variants {
             let variant = match variant {
                 Some(variant) => variant,
@@ -461,10 +499,16 @@ impl CatalogueChanges {
                 add_words(&mut words, option);
             }
             let rowid = id + if variant.archived { ARCHIVED_FROM } else { 0 };
-            let words: Vec<String> = words.into_iter().collect();
+            let text: Vec<&str> = words.iter().map(String::as_str).collect();
             ledger
                 .prepare("INSERT INTO item_words (rowid, words) VALUES (?1, ?2)")?
-                .execute((rowid, words.join(" ")))?;
+                .execute((rowid, text.join(" ")))?;
+            used.append(&mut words);
+        }
+        for word in used {
+            ledger
+                .prepare("INSERT OR IGNORE INTO word (word) VALUES (?1)")?
+                .execute([word])?;
         }
         Ok(())
     }
@@ -500,6 +544,7 @@ pub(crate) fn forget_all(ledger: &Ledger) -> Result<(), LedgerError> {
     for sql in [
         "DELETE FROM item",
         "DELETE FROM barcode",
+        "DELETE FROM word",
         "INSERT INTO item_words (item_words) VALUES ('delete-all')",
     ] {
         ledger.prepare(sql)?.execute([])?;

@@ -124,7 +124,7 @@ impl WriteTx<'_> {
         now_wall: i64,
     ) -> Result<PageOutcome, LedgerError> {
         self.step(|ledger| {
-            ledger.forget_cached();
+            ledger.forget_feeds();
             let outcome = apply(ledger, page, server_time, now_wall)?;
             ledger.observe_counts(page, now_wall)?;
             Ok(outcome)
@@ -140,7 +140,7 @@ impl WriteTx<'_> {
             for name in ledger.feeds()? {
                 if !feeds.contains(&name) {
                     drop_feed(ledger, &name)?;
-                    ledger.forget_cached();
+                    ledger.forget_feeds();
                 }
             }
             for name in feeds {
@@ -202,9 +202,6 @@ fn apply(
         .get(&ledger.identity().stream)
         .copied()
         .unwrap_or(0);
-    if let FeedName::Stock(location) = &page.feed {
-        ledger.need_movements_after(location, folded)?;
-    }
     let mut writer = PageWriter {
         ledger,
         page,
@@ -254,8 +251,8 @@ fn apply(
         restart(ledger, &feed)?;
         return Ok(PageOutcome::ChecksumMismatch);
     }
-    if complete && let FeedName::Stock(location) = &page.feed {
-        ledger.drop_movements_to(location, folded)?;
+    if complete {
+        ledger.trim_movements(page, folded);
     }
     Ok(PageOutcome::Applied {
         rows,

@@ -117,7 +117,7 @@ fn append(
         }
         _ => error.into(),
     })?;
-    projection::apply(ledger, event.seq, fact, &balances)?;
+    projection::apply(ledger, event.seq, event.hlc, fact, &balances)?;
     ledger.head = StreamHead {
         stream: event.stream,
         seq: event.seq,

@@ -10,8 +10,10 @@ use domain::ids::{DeviceId, LocationId, StoreId, StreamId, TenantId, TillId};
 use domain::time::Hlc;
 use rusqlite::{CachedStatement, Connection};
 
+use crate::books::Books;
 use crate::error::{LedgerError, OpenError, StorageError, StorageKind};
 use crate::open::{OpenOptions, check_head, connect, flush};
+use crate::stock::OwnMovements;
 
 /// A stream to begin.
 #[derive(Debug, Clone)]
@@ -50,9 +52,11 @@ pub(crate) enum Place {
     ReadOnly,
 }
 
-/// What is asked at every scan and changes only with a page of a feed.
+/// What is asked at every scan, as it stands in the file; forgotten whenever that may have changed otherwise.
 #[derive(Default)]
 pub(crate) struct Cache {
+    pub books: Option<Books>,
+    pub own_movements: Option<OwnMovements>,
     pub store_config: Option<Option<Box<StoreConfig>>>,
     pub variant_count: Option<u32>,
 }
@@ -69,6 +73,15 @@ pub struct Ledger {
     pub(crate) head: StreamHead,
     pub(crate) hlc: Hlc,
     pub(crate) cache: RefCell<Cache>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("identity", &self.identity)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Ledger {
@@ -172,8 +185,18 @@ impl Ledger {
         Ok(self.conn()?.prepare_cached(sql)?)
     }
 
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self.place, Place::ReadOnly)
+    }
+
     pub(crate) fn forget_cached(&self) {
         *self.cache.borrow_mut() = Cache::default();
+    }
+
+    pub(crate) fn forget_feeds(&self) {
+        let mut cache = self.cache.borrow_mut();
+        cache.store_config = None;
+        cache.variant_count = None;
     }
 
     /// Finds out whether a transaction whose COMMIT failed is in the file.
@@ -292,7 +315,7 @@ impl<'a> WriteTx<'a> {
             | OpenError::Pragma { .. }
             | OpenError::Io(_) => LedgerError::Storage(CLOSED),
         })?;
-        if matches!(ledger.place, Place::ReadOnly) {
+        if ledger.is_read_only() {
             return Err(storage(StorageKind::ReadOnly));
         }
         ledger.prepare("BEGIN IMMEDIATE")?.execute([])?;

@@ -8,6 +8,7 @@
 //! `feed.rs` and `catalogue.rs` hold what head office sends, `verify.rs` says what must always be true.
 
 mod answers;
+mod books;
 mod catalogue;
 mod error;
 mod feed;

@@ -142,11 +142,11 @@ impl PrintState {
     ];
 }
 
-macro_rules! jobs_where {
-    ($condition:literal) => {
+macro_rules! jobs {
+    ($from:literal) => {
         concat!(
-            "SELECT job, kind, number, document, copy, state, attempts, cause, wall, not_before_wall FROM print_job ",
-            $condition
+            "SELECT job, kind, number, document, copy, state, attempts, cause, wall, not_before_wall ",
+            $from
         )
     };
 }
@@ -177,29 +177,46 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Storage`].
     pub fn print_jobs(&self, filter: PrintFilter) -> Result<Vec<PrintJob>, LedgerError> {
-        match filter {
-            PrintFilter::Pending => self
-                .prepare(jobs_where!("WHERE state < 3 ORDER BY ordinal"))?
-                .query_map([], read)?
-                .map(|job| Ok(job?))
-                .collect(),
-            PrintFilter::Latest(limit) => self
-                .prepare(jobs_where!("ORDER BY ordinal DESC LIMIT ?1"))?
-                .query_map([limit], read)?
-                .map(|job| Ok(job?))
-                .collect(),
-        }
+        let limit = match filter {
+            PrintFilter::Pending => {
+                return self.read_jobs(jobs!("FROM print_job WHERE ?1 <> 0 ORDER BY ordinal"), 1);
+            }
+            PrintFilter::Latest(limit) => limit,
+        };
+        let mut found = self.read_jobs(
+            jobs!("FROM print_job ORDER BY ordinal DESC LIMIT ?1"),
+            limit,
+        )?;
+        let rest = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        found.extend(self.read_jobs(
+            jobs!("FROM print_done ORDER BY ordinal DESC LIMIT ?1"),
+            rest,
+        )?);
+        Ok(found)
     }
 
-    /// One job.
+    fn read_jobs(&self, sql: &str, limit: u32) -> Result<Vec<PrintJob>, LedgerError> {
+        self.prepare(sql)?
+            .query_map([limit], read)?
+            .map(|job| Ok(job?))
+            .collect()
+    }
+
+    /// One job, pending or finished.
     ///
     /// # Errors
     /// [`LedgerError::Storage`].
     pub fn print_job(&self, job: JobId) -> Result<Option<PrintJob>, LedgerError> {
-        Ok(self
-            .prepare(jobs_where!("WHERE job = ?1"))?
-            .query_row([Id(job.0)], read)
-            .optional()?)
+        for sql in [
+            jobs!("FROM print_job WHERE job = ?1 ORDER BY ordinal LIMIT 1"),
+            jobs!("FROM print_done WHERE job = ?1 ORDER BY ordinal DESC LIMIT 1"),
+        ] {
+            let found = self.prepare(sql)?.query_row([Id(job.0)], read).optional()?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// The oldest queued job, also while its time has not come: what waits behind it was sold later.
@@ -207,10 +224,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Storage`].
     pub fn next_print_job(&self) -> Result<Option<PrintJob>, LedgerError> {
-        // The condition of the partial index is repeated so that SQLite may use it.
         Ok(self
-            .prepare(jobs_where!(
-                "WHERE state < 3 AND state = 0 ORDER BY ordinal LIMIT 1"
+            .prepare(jobs!(
+                "FROM print_job WHERE state = 0 ORDER BY ordinal LIMIT 1"
             ))?
             .query_row([], read)
             .optional()?)
@@ -237,12 +253,6 @@ impl WriteTx<'_> {
                     job.wall,
                     &job.document,
                 ))?;
-            let last = ledger.conn()?.last_insert_rowid();
-            if last % PRUNE_EVERY == 0 {
-                ledger
-                    .prepare("DELETE FROM print_job WHERE ordinal <= ?1 AND state >= 3")?
-                    .execute([last - FINISHED_MAX])?;
-            }
             Ok(())
         })
     }
@@ -264,13 +274,16 @@ impl WriteTx<'_> {
                 PrintUpdate::Queued { .. } => (Queued, "queued", &[Claimed, Uncertain]),
                 PrintUpdate::Cancelled => (Cancelled, "cancelled", &[Queued, Claimed, Uncertain]),
             };
-            let found: Option<usize> = ledger
-                .prepare("SELECT state FROM print_job WHERE job = ?1")?
-                .query_row([Id(job.0)], |row| row.get(0))
+            let found: Option<(i64, usize)> = ledger
+                .prepare(
+                    "SELECT ordinal, state FROM print_job WHERE job = ?1 ORDER BY ordinal LIMIT 1",
+                )?
+                .query_row([Id(job.0)], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
-            if !found.is_some_and(|state| from.iter().any(|from| *from as usize == state)) {
+            let allowed = |state| from.iter().any(|from| *from as usize == state);
+            let Some((ordinal, _)) = found.filter(|(_, state)| allowed(*state)) else {
                 return Err(LedgerError::PrintState { to: name });
-            }
+            };
             let (cause, not_before_wall) = match update {
                 PrintUpdate::Uncertain { cause } => (Some(cause.as_str()), None),
                 PrintUpdate::Queued {
@@ -285,10 +298,33 @@ impl WriteTx<'_> {
             ledger
                 .prepare(
                     "UPDATE print_job SET state = ?2, attempts = attempts + (?2 = 1), cause = ?3, \
-                     not_before_wall = ?4 WHERE job = ?1",
+                     not_before_wall = ?4 WHERE ordinal = ?1",
                 )?
-                .execute((Id(job.0), to as i64, cause, not_before_wall))?;
+                .execute((ordinal, to as i64, cause, not_before_wall))?;
+            if matches!(to, Printed | Accepted | Cancelled) {
+                finish(ledger, ordinal)?;
+            }
             Ok(())
         })
     }
+}
+
+/// Moves a finished job out of the pending ones, and drops the oldest finished ones now and then.
+fn finish(ledger: &Ledger, ordinal: i64) -> Result<(), LedgerError> {
+    let last = ledger
+        .prepare(
+            "INSERT INTO print_done (job, kind, number, copy, state, attempts, cause, wall, not_before_wall, document) \
+             SELECT job, kind, number, copy, state, attempts, cause, wall, not_before_wall, document \
+             FROM print_job WHERE ordinal = ?1",
+        )?
+        .insert([ordinal])?;
+    ledger
+        .prepare("DELETE FROM print_job WHERE ordinal = ?1")?
+        .execute([ordinal])?;
+    if last % PRUNE_EVERY == 0 {
+        ledger
+            .prepare("DELETE FROM print_done WHERE ordinal <= ?1")?
+            .execute([last - FINISHED_MAX])?;
+    }
+    Ok(())
 }

@@ -9,11 +9,13 @@ use domain::ids::{LocationId, ShiftId, VariantId};
 use domain::number::receipt_number;
 use domain::posting::{self, Posting};
 use domain::stock::{self, Movement};
-use rusqlite::OptionalExtension as _;
+use domain::time::Hlc;
 
+use crate::books::{Books, OpenBooks};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
-use crate::sql::{Day, Id, N, corrupt};
+use crate::sql::{Id, N};
+use crate::stock::encode_moves;
 
 /// Refuses a fact that contradicts itself.
 pub(crate) fn check(fact: &Fact) -> Result<BTreeMap<String, i64>, LedgerError> {
@@ -62,9 +64,7 @@ fn balanced(
     for posting in postings {
         let amount = posting.amount_minor;
         sum = sum.checked_add(amount).ok_or(LedgerError::Overflow)?;
-        let balance = by_account
-            .entry(format!("account:{}", posting.account.code()))
-            .or_insert(0_i64);
+        let balance = by_account.entry(posting.account.code()).or_insert(0_i64);
         *balance = balance.checked_add(amount).ok_or(LedgerError::Overflow)?;
     }
     if sum != 0 {
@@ -100,43 +100,71 @@ pub(crate) fn movements(fact: &Fact) -> Result<BTreeMap<MovementKey, i64>, Ledge
 pub(crate) fn apply(
     ledger: &Ledger,
     seq: u64,
+    hlc: Hlc,
     fact: &Fact,
     balances: &BTreeMap<String, i64>,
 ) -> Result<(), LedgerError> {
-    match fact {
-        Fact::ShiftOpened(opened) => open_shift(ledger, seq, opened)?,
-        Fact::SaleCompleted(sale) => {
-            add_receipt(ledger, seq, fact, sale)?;
-            update_totals(ledger, sale.shift, fact)?;
+    let shift = match fact {
+        Fact::SaleCompleted(sale) => Some(sale.shift),
+        Fact::Reversed(reversed) => Some(reversed.mirror.shift),
+        Fact::CartVoided(voided) => voided.shift,
+        Fact::LineVoided(voided) => voided.shift,
+        Fact::ShiftOpened(opened) => Some(opened.shift),
+        Fact::ShiftClosed(closed) => Some(closed.shift),
+        Fact::Reprinted(reprinted) => {
+            add_copy(ledger, fact, reprinted)?;
+            None
         }
-        Fact::Reversed(reversed) => {
-            add_receipt(ledger, seq, fact, &reversed.mirror)?;
-            mark_reversed(ledger, seq, fact, reversed)?;
-            update_totals(ledger, reversed.mirror.shift, fact)?;
-        }
-        Fact::CartVoided(voided) => {
-            if let Some(shift) = voided.shift {
-                update_totals(ledger, shift, fact)?;
-            }
-        }
-        Fact::LineVoided(voided) => {
-            if let Some(shift) = voided.shift {
-                update_totals(ledger, shift, fact)?;
-            }
-        }
-        Fact::ShiftClosed(closed) => close_shift(ledger, seq, fact, closed)?,
-        Fact::Reprinted(reprinted) => add_copy(ledger, fact, reprinted)?,
         Fact::StreamOpened(_)
         | Fact::DrawerOpened(_)
         | Fact::PinReset(_)
         | Fact::SignInBlocked(_)
         | Fact::ClockJumped(_)
-        | Fact::StockCounted(_) => {}
+        | Fact::StockCounted(_) => None,
+    };
+    if let Some(shift) = shift {
+        let mut books = ledger.take_books()?;
+        match fact {
+            Fact::ShiftOpened(opened) => open_shift(ledger, &mut books, seq, opened)?,
+            Fact::ShiftClosed(closed) => close_shift(ledger, &mut books, seq, fact, closed)?,
+            _ => add_to_shift(ledger, &mut books, (seq, hlc), fact, shift)?,
+        }
+        books.post(balances)?;
+        ledger.put_books(books)?;
     }
-    for (account, amount_minor) in balances {
-        add_to_tally(ledger, account, *amount_minor)?;
+    Ok(())
+}
+
+fn add_to_shift(
+    ledger: &Ledger,
+    books: &mut Books,
+    at: (u64, Hlc),
+    fact: &Fact,
+    shift: ShiftId,
+) -> Result<(), LedgerError> {
+    let Some((_, open)) = books.shift(shift) else {
+        return Err(out_of_place(fact, "its shift is not open"));
+    };
+    let sale = match fact {
+        Fact::SaleCompleted(sale) => Some(sale),
+        Fact::Reversed(reversed) => Some(&reversed.mirror),
+        _ => None,
+    };
+    if sale.is_some_and(|sale| sale.business_date != open.business_date) {
+        return Err(out_of_place(fact, "its business date is not the shift's"));
     }
-    insert_movements(ledger, seq, fact, None)
+    open.totals.apply(fact)?;
+    if let Some(sale) = sale {
+        add_receipt(ledger, at, fact, sale)?;
+        books.perpetual_minor = books
+            .perpetual_minor
+            .checked_add(sale.total_minor)
+            .ok_or(LedgerError::Overflow)?;
+    }
+    match fact {
+        Fact::Reversed(reversed) => mark_reversed(ledger, fact, reversed),
+        _ => Ok(()),
+    }
 }
 
 fn out_of_place(fact: &Fact, what: &'static str) -> LedgerError {
@@ -146,130 +174,64 @@ fn out_of_place(fact: &Fact, what: &'static str) -> LedgerError {
     }
 }
 
-fn add_to_tally(ledger: &Ledger, name: &str, amount: i64) -> Result<(), LedgerError> {
-    let result = ledger
-        .prepare(
-            "INSERT INTO tally (name, value) VALUES (?1, ?2) \
-             ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-        )?
-        .execute((name, amount));
-    match result {
-        Ok(_) => Ok(()),
-        // A sum beyond 64 bits turns into a float, which the column refuses.
-        Err(error) if is_constraint(&error, rusqlite::ffi::SQLITE_CONSTRAINT_DATATYPE) => {
-            Err(LedgerError::Overflow)
-        }
-        Err(error) => Err(error.into()),
-    }
+fn is_unique(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|failure| {
+        matches!(
+            failure.extended_code,
+            rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+        )
+    })
 }
 
-fn is_constraint(error: &rusqlite::Error, code: i32) -> bool {
-    error
-        .sqlite_error()
-        .is_some_and(|failure| failure.extended_code == code)
-}
-
-/// Writes a fact's movements, all of them or those at one location.
-pub(crate) fn insert_movements(
+fn open_shift(
     ledger: &Ledger,
+    books: &mut Books,
     seq: u64,
-    fact: &Fact,
-    only: Option<&LocationId>,
+    opened: &ShiftOpened,
 ) -> Result<(), LedgerError> {
-    let movements = movements(fact)?;
-    if movements.is_empty() {
-        return Ok(());
-    }
-    let mut insert = ledger.prepare(
-        "INSERT INTO own_movement (variant, location, seq, zone, delta) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for ((variant, location, zone), delta) in &movements {
-        if only.is_none_or(|only| only == location) {
-            insert.execute((Id(variant.0), location.as_str(), N(seq), zone, delta))?;
-        }
-    }
-    Ok(())
-}
-
-fn open_shift(ledger: &Ledger, seq: u64, opened: &ShiftOpened) -> Result<(), LedgerError> {
-    let totals = ShiftTotals::open(opened);
     let result = ledger
         .prepare(
-            "INSERT INTO shift (opened_seq, shift, drawer, business_date, totals) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO shift (opened_seq, shift, drawer, business_date) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute((
             N(seq),
             Id(opened.shift.0),
             opened.drawer,
             opened.business_date.to_string(),
-            encode_totals(&totals),
         ));
     match result {
-        Ok(_) => Ok(()),
-        Err(error) if is_constraint(&error, rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE) => {
-            Err(LedgerError::OutOfPlace {
+        Ok(_) => {}
+        Err(error) if is_unique(&error) => {
+            return Err(LedgerError::OutOfPlace {
                 kind: "ShiftOpened",
                 what: "the drawer has an open shift, or the shift is known already",
-            })
+            });
         }
-        Err(error) => Err(error.into()),
+        Err(error) => return Err(error.into()),
     }
+    books.open.insert(
+        seq,
+        OpenBooks {
+            shift: opened.shift,
+            drawer: opened.drawer,
+            business_date: opened.business_date,
+            totals: ShiftTotals::open(opened),
+        },
+    );
+    Ok(())
 }
 
-/// The text of totals as the projection keeps it.
+/// The text of closed totals as the projection keeps it.
 pub(crate) fn encode_totals(totals: &ShiftTotals) -> String {
     serde_json::to_string(totals).expect("totals hold only strings, integers and string keys")
 }
 
-pub(crate) fn decode_totals(seq: u64, text: &str) -> Result<ShiftTotals, LedgerError> {
-    serde_json::from_str(text).map_err(|error| corrupt("shift", seq, error))
-}
-
-struct OpenRow {
-    opened_seq: u64,
-    day: Day,
-    totals: ShiftTotals,
-}
-
-fn open_row(ledger: &Ledger, shift: ShiftId, fact: &Fact) -> Result<OpenRow, LedgerError> {
-    let found: Option<(u64, Day, String)> = ledger
-        .prepare(
-            "SELECT opened_seq, business_date, totals FROM shift WHERE shift = ?1 AND closed_seq IS NULL",
-        )?
-        .query_row([Id(shift.0)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let (opened_seq, day, text) =
-        found.ok_or_else(|| out_of_place(fact, "its shift is not open"))?;
-    let totals = decode_totals(opened_seq, &text)?;
-    Ok(OpenRow {
-        opened_seq,
-        day,
-        totals,
-    })
-}
-
-fn update_totals(ledger: &Ledger, shift: ShiftId, fact: &Fact) -> Result<(), LedgerError> {
-    let OpenRow {
-        opened_seq,
-        day,
-        mut totals,
-    } = open_row(ledger, shift, fact)?;
-    let dated = match fact {
-        Fact::SaleCompleted(sale) => Some(sale.business_date),
-        Fact::Reversed(reversed) => Some(reversed.mirror.business_date),
-        _ => None,
-    };
-    if dated.is_some_and(|date| date != day.0) {
-        return Err(out_of_place(fact, "its business date is not the shift's"));
-    }
-    totals.apply(fact)?;
-    ledger
-        .prepare("UPDATE shift SET totals = ?2 WHERE opened_seq = ?1")?
-        .execute((N(opened_seq), encode_totals(&totals)))?;
-    Ok(())
-}
-
-fn add_receipt(ledger: &Ledger, seq: u64, fact: &Fact, sale: &SaleBody) -> Result<(), LedgerError> {
+fn add_receipt(
+    ledger: &Ledger,
+    (seq, hlc): (u64, Hlc),
+    fact: &Fact,
+    sale: &SaleBody,
+) -> Result<(), LedgerError> {
     let fiscal_year = sale.business_date.fiscal_year();
     let expected = ledger.next_number(fiscal_year)?;
     let identity = ledger.identity();
@@ -287,50 +249,45 @@ fn add_receipt(ledger: &Ledger, seq: u64, fact: &Fact, sale: &SaleBody) -> Resul
         });
     }
     let kind = i64::from(matches!(fact, Fact::Reversed(_)));
+    let moves = encode_moves(fact, &identity.location)?;
     let result = ledger
         .prepare(
-            "INSERT INTO receipt (seq, kind, sale, number, fiscal_year, number_seq, shift, total_minor) \
+            "INSERT INTO receipt (fiscal_year, number_seq, seq, kind, sale, number, total_minor, moves) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute((
+            fiscal_year,
+            N(expected),
             N(seq),
             kind,
             Id(sale.sale.0),
             &sale.number,
-            fiscal_year,
-            N(expected),
-            Id(sale.shift.0),
             sale.total_minor,
+            &moves,
         ));
     match result {
-        Ok(_) => {}
-        Err(error) if is_constraint(&error, rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE) => {
-            return Err(out_of_place(fact, "the sale was completed already"));
+        Ok(_) => {
+            ledger.note_movements(seq, hlc, &moves);
+            Ok(())
         }
-        Err(error) => return Err(error.into()),
+        Err(error) if is_unique(&error) => {
+            Err(out_of_place(fact, "the sale was completed already"))
+        }
+        Err(error) => Err(error.into()),
     }
-    let perpetual = ledger
-        .perpetual_minor()?
-        .checked_add(sale.total_minor)
-        .ok_or(LedgerError::Overflow)?;
-    ledger
-        .prepare("INSERT OR REPLACE INTO tally (name, value) VALUES ('perpetual', ?1)")?
-        .execute([perpetual])?;
-    Ok(())
 }
 
-fn mark_reversed(
-    ledger: &Ledger,
-    seq: u64,
-    fact: &Fact,
-    reversed: &Reversed,
-) -> Result<(), LedgerError> {
+fn mark_reversed(ledger: &Ledger, fact: &Fact, reversed: &Reversed) -> Result<(), LedgerError> {
     let changed = ledger
         .prepare(
-            "UPDATE receipt SET reversed_by_seq = ?1 \
-             WHERE sale = ?2 AND number = ?3 AND kind = 0 AND reversed_by_seq IS NULL",
+            "UPDATE receipt SET reversed_by = ?1 \
+             WHERE sale = ?2 AND number = ?3 AND kind = 0 AND reversed_by IS NULL",
         )?
-        .execute((N(seq), Id(reversed.of.0), &reversed.of_number))?;
+        .execute((
+            &reversed.mirror.number,
+            Id(reversed.of.0),
+            &reversed.of_number,
+        ))?;
     if changed == 0 {
         return Err(out_of_place(
             fact,
@@ -342,34 +299,45 @@ fn mark_reversed(
 
 fn close_shift(
     ledger: &Ledger,
+    books: &mut Books,
     seq: u64,
     fact: &Fact,
     closed: &ShiftClosed,
 ) -> Result<(), LedgerError> {
-    let open = open_row(ledger, closed.shift, fact)?;
     let wrong = |what| Err(out_of_place(fact, what));
+    let perpetual_minor = books.perpetual_minor;
+    let Some((opened_seq, open)) = books.shift(closed.shift) else {
+        return wrong("its shift is not open");
+    };
     if closed.z_number != ledger.last_z()? + 1 {
         return wrong("its Z number is not the next");
     }
-    if closed.from_seq != open.opened_seq || closed.to != ledger.head {
+    if closed.from_seq != opened_seq || closed.to != ledger.head {
         return wrong("it does not cover the shift up to the event before it");
     }
     if closed.totals != open.totals {
         return wrong("its totals are not the shift's");
     }
-    if Some(closed.difference_minor)
-        != closed
-            .counted_minor
-            .checked_sub(closed.totals.expected_minor)
-    {
+    let difference = closed
+        .counted_minor
+        .checked_sub(closed.totals.expected_minor);
+    if Some(closed.difference_minor) != difference {
         return wrong("its difference is not counted minus expected");
     }
-    if closed.perpetual_minor != ledger.perpetual_minor()? {
+    if closed.perpetual_minor != perpetual_minor {
         return wrong("its perpetual total is not the journal's");
     }
     ledger
-        .prepare("UPDATE shift SET closed_seq = ?2, z_number = ?3 WHERE opened_seq = ?1")?
-        .execute((N(open.opened_seq), N(seq), N(closed.z_number)))?;
+        .prepare(
+            "UPDATE shift SET closed_seq = ?2, z_number = ?3, totals = ?4 WHERE opened_seq = ?1",
+        )?
+        .execute((
+            N(opened_seq),
+            N(seq),
+            N(closed.z_number),
+            encode_totals(&closed.totals),
+        ))?;
+    books.open.remove(&opened_seq);
     Ok(())
 }
 
@@ -404,10 +372,7 @@ mod tests {
         let sums = balanced("Test", &[cash(3), cash(2), revenue(-5)]).expect("balanced");
         assert_eq!(
             sums,
-            BTreeMap::from([
-                ("account:cash".to_owned(), 5),
-                ("account:revenue".to_owned(), -5)
-            ])
+            BTreeMap::from([("cash".to_owned(), 5), ("revenue".to_owned(), -5)])
         );
         for (postings, by) in [(vec![cash(3), revenue(-2)], 1), (vec![cash(-1)], -1)] {
             let result = balanced("Test", &postings);

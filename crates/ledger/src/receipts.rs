@@ -50,8 +50,7 @@ pub struct Receipt {
 macro_rules! receipts_where {
     ($condition:literal) => {
         concat!(
-            "SELECT r.seq, e.wall, e.bytes, ",
-            "(SELECT number FROM receipt WHERE seq = r.reversed_by_seq), ",
+            "SELECT r.seq, e.wall, e.bytes, r.reversed_by, ",
             "coalesce((SELECT copies FROM copy WHERE number = r.number), 0) ",
             "FROM receipt r JOIN event e ON e.seq = r.seq ",
             $condition
@@ -140,11 +139,21 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::receipt`].
     pub fn last_receipt(&self) -> Result<Option<Receipt>, LedgerError> {
-        self.prepare(receipts_where!("ORDER BY r.seq DESC LIMIT 1"))?
-            .query_row([], raw)
-            .optional()?
-            .map(Raw::decode)
-            .transpose()
+        // By event and not by number: a trading day of an earlier year may have come later.
+        let found: Option<(u64, Vec<u8>)> = self
+            .prepare(
+                "SELECT seq, bytes FROM event WHERE kind IN ('SaleCompleted', 'Reversed') ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        match found {
+            Some((seq, bytes)) => match read_fact(seq, &bytes)?.1 {
+                Fact::SaleCompleted(sale) => self.receipt(&sale.number),
+                Fact::Reversed(reversed) => self.receipt(&reversed.mirror.number),
+                other => Err(corrupt("event", seq, other.kind())),
+            },
+            None => Ok(None),
+        }
     }
 
     /// Up to `limit` receipts whose number contains `query`, newest first; all of them when it is empty.
@@ -161,7 +170,7 @@ impl Ledger {
         }
         pattern.push('%');
         let mut statement = self.prepare(receipts_where!(
-            r"WHERE r.number LIKE ?1 ESCAPE '\' ORDER BY r.seq DESC LIMIT ?2"
+            r"WHERE r.number LIKE ?1 ESCAPE '\' ORDER BY r.fiscal_year DESC, r.number_seq DESC LIMIT ?2"
         ))?;
         statement
             .query_map((pattern, limit), raw)?
@@ -199,10 +208,6 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Storage`].
     pub fn perpetual_minor(&self) -> Result<i64, LedgerError> {
-        let stored = self
-            .prepare("SELECT value FROM tally WHERE name = 'perpetual'")?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        Ok(stored.unwrap_or(self.opened.perpetual_minor))
+        self.with_books(|books| books.perpetual_minor)
     }
 }

@@ -6,7 +6,6 @@ use rusqlite::OptionalExtension as _;
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
-use crate::projection::decode_totals;
 use crate::sql::{Day, N, corrupt, read_fact};
 
 /// A shift that is open.
@@ -28,23 +27,23 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Storage`], [`LedgerError::Corrupt`].
     pub fn open_shift(&self, drawer: u32) -> Result<Option<OpenShift>, LedgerError> {
-        let found: Option<(u64, i64, Vec<u8>, String)> = self
-            .prepare(
-                "SELECT s.opened_seq, e.wall, e.bytes, s.totals FROM shift s JOIN event e ON e.seq = s.opened_seq \
-                 WHERE s.drawer = ?1 AND s.closed_seq IS NULL",
-            )?
-            .query_row([drawer], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })
-            .optional()?;
-        let Some((opened_seq, opened_wall, bytes, totals)) = found else {
+        let open = self.with_books(|books| {
+            let mut shifts = books.open.iter();
+            shifts
+                .find(|(_, open)| open.drawer == drawer)
+                .map(|(seq, open)| (*seq, open.totals.clone()))
+        })?;
+        let Some((opened_seq, totals)) = open else {
             return Ok(None);
         };
+        let (bytes, opened_wall): (Vec<u8>, i64) = self
+            .prepare("SELECT bytes, wall FROM event WHERE seq = ?1")?
+            .query_row([N(opened_seq)], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(Some(OpenShift {
             opened: read_opening(opened_seq, &bytes)?,
             opened_seq,
             opened_wall,
-            totals: decode_totals(opened_seq, &totals)?,
+            totals,
         }))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::event::Fact;
 use domain::ids::{LocationId, VariantId};
 use domain::quantity::Quantity;
 use domain::stock::{Anchor, EventRef, is_after};
@@ -9,11 +10,12 @@ use domain::time::Hlc;
 use rusqlite::OptionalExtension as _;
 use sync_protocol::feed::StockRow;
 use sync_protocol::{FeedName, FeedPage};
+use uuid::Uuid;
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::projection;
-use crate::sql::{Id, N, corrupt, read_fact};
+use crate::sql::{N, corrupt};
 
 /// What this till knows of a variant's stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,77 +104,84 @@ impl Ledger {
         folded: u64,
         anchor: Option<&Anchor>,
     ) -> Result<Quantity, LedgerError> {
-        let mut statement = self.prepare(
-            "SELECT m.seq, e.hlc, m.delta FROM own_movement m JOIN event e ON e.seq = m.seq \
-             WHERE m.variant = ?1 AND m.location = ?2 AND m.seq > ?3 ORDER BY m.seq",
-        )?;
-        let mut rows = statement.query((Id(variant.0), location.as_str(), N(folded)))?;
+        if *location != self.identity().location {
+            return Ok(Quantity::ZERO);
+        }
+        let mut cache = self.cache.borrow_mut();
+        if self.is_read_only() {
+            // The writer beside us changes the table.
+            cache.own_movements = None;
+        }
+        let own = match &mut cache.own_movements {
+            Some(own) if own.after <= folded => own,
+            stale => stale.insert(self.load_movements(folded)?),
+        };
         let mut sum = Quantity::ZERO;
-        while let Some(row) = rows.next()? {
+        for moved in own.by_variant.get(&variant).into_iter().flatten() {
             let event = EventRef {
                 stream: self.identity().stream,
-                seq: row.get(0)?,
-                hlc: Hlc(row.get::<_, i64>(1)?.cast_unsigned()),
+                seq: moved.seq,
+                hlc: moved.hlc,
             };
-            let delta = Quantity(row.get(2)?);
-            if anchor.is_none_or(|anchor| is_after(&event, delta, anchor)) {
-                sum = sum.checked_add(delta).ok_or(LedgerError::Overflow)?;
+            let counts = moved.seq > folded
+                && anchor.is_none_or(|anchor| is_after(&event, moved.delta, anchor));
+            if counts {
+                sum = sum.checked_add(moved.delta).ok_or(LedgerError::Overflow)?;
             }
         }
         Ok(sum)
     }
 
-    /// Up to which event the movements of `location` were dropped.
-    pub(crate) fn movement_floors(&self) -> Result<BTreeMap<LocationId, u64>, LedgerError> {
-        let mut statement = self.prepare("SELECT location, seq FROM movement_floor")?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
-        let mut floors = BTreeMap::new();
-        for row in rows {
-            let (location, seq) = row?;
-            let id = LocationId::new(&location)
-                .map_err(|error| corrupt("movement_floor", &location, error))?;
-            floors.insert(id, seq);
+    /// Reads what receipts after `folded` moved, from the newest back. Within a year numbers and events go
+    /// the same way, so each year is read only as far as needed.
+    fn load_movements(&self, folded: u64) -> Result<OwnMovements, LedgerError> {
+        let mut own = OwnMovements {
+            after: folded,
+            by_variant: BTreeMap::new(),
+        };
+        let mut before = i64::MAX;
+        while let Some(year) = self
+            .prepare("SELECT max(fiscal_year) FROM receipt WHERE fiscal_year < ?1")?
+            .query_row([before], |row| row.get::<_, Option<i64>>(0))?
+        {
+            let mut statement = self.prepare(
+                "SELECT r.seq, r.moves, e.hlc FROM receipt r JOIN event e ON e.seq = r.seq \
+                 WHERE r.fiscal_year = ?1 ORDER BY r.number_seq DESC",
+            )?;
+            let mut rows = statement.query([year])?;
+            while let Some(row) = rows.next()? {
+                let seq: u64 = row.get(0)?;
+                if seq <= folded {
+                    break;
+                }
+                let hlc = Hlc(row.get::<_, i64>(2)?.cast_unsigned());
+                own.add(seq, hlc, row.get_ref(1)?.as_blob().unwrap_or_default());
+            }
+            before = year;
         }
-        Ok(floors)
+        Ok(own)
     }
 
-    /// Keeps the movements that a page's rows need: those after `folded`, which is lower than before when the
-    /// server was restored or the feed is read anew.
-    pub(crate) fn need_movements_after(
-        &self,
-        location: &LocationId,
-        folded: u64,
-    ) -> Result<(), LedgerError> {
-        let floor = self.movement_floors()?.get(location).copied().unwrap_or(0);
-        if folded >= floor {
-            return Ok(());
+    /// Takes down what a receipt of ours moved, for as long as the server's rows may not hold it.
+    pub(crate) fn note_movements(&self, seq: u64, hlc: Hlc, moves: &[u8]) {
+        if let Some(own) = &mut self.cache.borrow_mut().own_movements {
+            own.add(seq, hlc, moves);
         }
-        let mut statement =
-            self.prepare("SELECT seq, bytes FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
-        let mut rows = statement.query((N(folded), N(floor)))?;
-        while let Some(row) = rows.next()? {
-            let seq: u64 = row.get(0)?;
-            let bytes: Vec<u8> = row.get(1)?;
-            let (_, fact) = read_fact(seq, &bytes)?;
-            projection::insert_movements(self, seq, &fact, Some(location))?;
-        }
-        drop(rows);
-        self.set_floor(location, folded)
     }
 
-    /// Drops the movements up to `folded`: the server's rows hold them.
-    pub(crate) fn drop_movements_to(
-        &self,
-        location: &LocationId,
-        folded: u64,
-    ) -> Result<(), LedgerError> {
-        let floor = self.movement_floors()?.get(location).copied().unwrap_or(0);
-        if folded <= floor {
-            return Ok(());
+    /// Forgets movements that every row of our location holds, now that it was read to its end.
+    pub(crate) fn trim_movements(&self, page: &FeedPage, folded: u64) {
+        let ours = FeedName::Stock(self.identity().location.clone());
+        if page.feed == ours
+            && let Some(own) = &mut self.cache.borrow_mut().own_movements
+            && folded > own.after
+        {
+            own.after = folded;
+            own.by_variant.retain(|_, moved| {
+                moved.retain(|moved| moved.seq > folded);
+                !moved.is_empty()
+            });
         }
-        self.prepare("DELETE FROM own_movement WHERE location = ?1 AND seq <= ?2")?
-            .execute((location.as_str(), N(folded)))?;
-        self.set_floor(location, folded)
     }
 
     /// Takes over the clock of the counts that a page's rows stand on: what this till does from now on is
@@ -198,10 +207,48 @@ impl Ledger {
         }
         Ok(())
     }
+}
 
-    fn set_floor(&self, location: &LocationId, seq: u64) -> Result<(), LedgerError> {
-        self.prepare("INSERT OR REPLACE INTO movement_floor (location, seq) VALUES (?1, ?2)")?
-            .execute((location.as_str(), N(seq)))?;
-        Ok(())
+/// What a fact moves at `location`, as the table `receipt` keeps it.
+pub(crate) fn encode_moves(fact: &Fact, location: &LocationId) -> Result<Vec<u8>, LedgerError> {
+    let mut bytes = Vec::new();
+    for ((variant, at, _), delta) in projection::movements(fact)? {
+        if at == *location {
+            bytes.extend_from_slice(variant.0.as_bytes());
+            bytes.extend_from_slice(&delta.to_be_bytes());
+        }
+    }
+    Ok(bytes)
+}
+
+/// Movements of our own receipts after an event, by variant.
+pub(crate) struct OwnMovements {
+    after: u64,
+    by_variant: BTreeMap<VariantId, Vec<Moved>>,
+}
+
+struct Moved {
+    seq: u64,
+    hlc: Hlc,
+    delta: Quantity,
+}
+
+impl OwnMovements {
+    fn add(&mut self, seq: u64, hlc: Hlc, moves: &[u8]) {
+        for pair in moves.chunks_exact(24) {
+            let (variant, delta) = pair.split_at(16);
+            let (Ok(variant), Ok(delta)) = (Uuid::from_slice(variant), delta.try_into()) else {
+                continue;
+            };
+            let moved = Moved {
+                seq,
+                hlc,
+                delta: Quantity(i64::from_be_bytes(delta)),
+            };
+            self.by_variant
+                .entry(VariantId(variant))
+                .or_default()
+                .push(moved);
+        }
     }
 }

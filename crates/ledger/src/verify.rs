@@ -16,12 +16,14 @@ use sha2::{Digest as _, Sha256};
 use sync_protocol::FeedName;
 use sync_protocol::feed::{HeadReport, checksum_add, row_checksum};
 
+use crate::books::{Books, OpenBooks};
 use crate::catalogue::barcode_key;
 use crate::error::{LedgerError, StorageKind};
 use crate::feed::{parse_name, understands};
 use crate::ledger::Ledger;
 use crate::projection::{balances, encode_totals, movements};
 use crate::sql::{Id, N};
+use crate::stock::encode_moves;
 
 /// The first row that is not what the journal says it must be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -142,14 +144,13 @@ struct Verifier<'a> {
 
 #[derive(Debug, PartialEq, Eq)]
 struct ReceiptRow {
+    seq: u64,
     kind: i64,
     sale: SaleId,
     number: String,
-    fiscal_year: i32,
-    number_seq: u64,
-    shift: ShiftId,
     total_minor: i64,
-    reversed_by_seq: Option<u64>,
+    reversed_by: Option<String>,
+    moves: Vec<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -157,12 +158,10 @@ struct ShiftRow {
     shift: ShiftId,
     drawer: u32,
     business_date: String,
-    totals: String,
     closed_seq: Option<u64>,
     z_number: Option<u64>,
+    totals: Option<String>,
 }
-
-type MovementRowKey = (VariantId, String, u64, String);
 
 /// What the tables must hold, built up event by event.
 struct Expected {
@@ -170,16 +169,13 @@ struct Expected {
     hlc: Hlc,
     ids: BTreeSet<EventId>,
     next_number: BTreeMap<i32, u64>,
-    receipts: BTreeMap<u64, ReceiptRow>,
-    receipt_of: BTreeMap<SaleId, u64>,
+    /// By fiscal year and sequence.
+    receipts: BTreeMap<(i32, u64), ReceiptRow>,
+    receipt_of: BTreeMap<SaleId, (i32, u64)>,
     shifts: BTreeMap<u64, ShiftRow>,
-    totals: BTreeMap<u64, ShiftTotals>,
-    open: BTreeMap<ShiftId, u64>,
     z_number: u64,
-    perpetual_minor: i64,
-    tallies: BTreeMap<String, i64>,
+    books: Books,
     copies: BTreeMap<String, u32>,
-    movements: BTreeMap<MovementRowKey, i64>,
     stock: BTreeMap<(VariantId, LocationId, String), i64>,
 }
 
@@ -196,7 +192,6 @@ impl Verifier<'_> {
         self.receipts(&expected)?;
         self.shifts(&expected)?;
         self.sums(&expected)?;
-        self.movements(&expected)?;
         self.acks(&expected)?;
         self.hash_projections(&expected);
         self.feeds()?;
@@ -207,7 +202,6 @@ impl Verifier<'_> {
     fn journal(&mut self) -> Result<Expected, Stop> {
         let ledger = self.ledger;
         let stream = ledger.identity().stream;
-        let floors = ledger.movement_floors()?;
         let mut expected = Expected {
             head: StreamHead {
                 stream,
@@ -220,13 +214,9 @@ impl Verifier<'_> {
             receipts: BTreeMap::new(),
             receipt_of: BTreeMap::new(),
             shifts: BTreeMap::new(),
-            totals: BTreeMap::new(),
-            open: BTreeMap::new(),
             z_number: ledger.opened.z_number,
-            perpetual_minor: ledger.opened.perpetual_minor,
-            tallies: BTreeMap::new(),
+            books: Books::new(ledger.opened.perpetual_minor),
             copies: BTreeMap::new(),
-            movements: BTreeMap::new(),
             stock: BTreeMap::new(),
         };
         let mut statement = ledger.prepare(
@@ -274,7 +264,7 @@ impl Verifier<'_> {
                 return bad("event", seq, "its clock stepped back");
             }
             match event.fact() {
-                Ok(fact) => expected.take(ledger, seq, &fact, &floors)?,
+                Ok(fact) => expected.take(ledger, seq, &fact)?,
                 // A later version wrote it; this one cannot judge what it means.
                 Err(EventError::Unknown { .. }) => {}
                 Err(error @ EventError::NotStrict(_)) => return bad("event", seq, error),
@@ -293,30 +283,31 @@ impl Verifier<'_> {
 
     fn receipts(&self, expected: &Expected) -> Result<(), Stop> {
         let mut statement = self.ledger.prepare(
-            "SELECT seq, kind, sale, number, fiscal_year, number_seq, shift, total_minor, reversed_by_seq \
-             FROM receipt ORDER BY seq",
+            "SELECT fiscal_year, number_seq, seq, kind, sale, number, total_minor, reversed_by, moves FROM receipt \
+             ORDER BY fiscal_year, number_seq",
         )?;
         let rows = statement.query_map([], |row| {
             Ok((
-                row.get(0)?,
+                (row.get(0)?, row.get(1)?),
                 ReceiptRow {
-                    kind: row.get(1)?,
-                    sale: SaleId(row.get::<_, Id>(2)?.0),
-                    number: row.get(3)?,
-                    fiscal_year: row.get(4)?,
-                    number_seq: row.get(5)?,
-                    shift: ShiftId(row.get::<_, Id>(6)?.0),
-                    total_minor: row.get(7)?,
-                    reversed_by_seq: row.get(8)?,
+                    seq: row.get(2)?,
+                    kind: row.get(3)?,
+                    sale: SaleId(row.get::<_, Id>(4)?.0),
+                    number: row.get(5)?,
+                    total_minor: row.get(6)?,
+                    reversed_by: row.get(7)?,
+                    moves: row.get(8)?,
                 },
             ))
         })?;
-        compare("receipt", &expected.receipts, rows, u64::to_string)
+        compare("receipt", &expected.receipts, rows, |(year, seq)| {
+            format!("{year}-{seq:06}")
+        })
     }
 
     fn shifts(&self, expected: &Expected) -> Result<(), Stop> {
         let mut statement = self.ledger.prepare(
-            "SELECT opened_seq, shift, drawer, business_date, totals, closed_seq, z_number FROM shift \
+            "SELECT opened_seq, shift, drawer, business_date, closed_seq, z_number, totals FROM shift \
              ORDER BY opened_seq",
         )?;
         let rows = statement.query_map([], |row| {
@@ -326,9 +317,9 @@ impl Verifier<'_> {
                     shift: ShiftId(row.get::<_, Id>(1)?.0),
                     drawer: row.get(2)?,
                     business_date: row.get(3)?,
-                    totals: row.get(4)?,
-                    closed_seq: row.get(5)?,
-                    z_number: row.get(6)?,
+                    closed_seq: row.get(4)?,
+                    z_number: row.get(5)?,
+                    totals: row.get(6)?,
                 },
             ))
         })?;
@@ -336,35 +327,23 @@ impl Verifier<'_> {
     }
 
     fn sums(&self, expected: &Expected) -> Result<(), Stop> {
-        let mut statement = self
-            .ledger
-            .prepare("SELECT name, value FROM tally ORDER BY name")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        compare("tally", &expected.tallies, rows, String::clone)?;
+        let stored = self.ledger.read_books()?;
+        if stored.perpetual_minor != expected.books.perpetual_minor {
+            return bad("books", "perpetual", "it is not the sum of the receipts");
+        }
+        let accounts = stored.accounts.into_iter().map(Ok);
+        compare("books", &expected.books.accounts, accounts, |code| {
+            format!("account {code}")
+        })?;
+        let open = stored.open.into_iter().map(Ok);
+        compare("books", &expected.books.open, open, |seq| {
+            format!("shift {seq}")
+        })?;
         let mut statement = self
             .ledger
             .prepare("SELECT number, copies FROM copy ORDER BY number")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         compare("copy", &expected.copies, rows, String::clone)
-    }
-
-    fn movements(&self, expected: &Expected) -> Result<(), Stop> {
-        let mut statement = self.ledger.prepare(
-            "SELECT variant, location, seq, zone, delta FROM own_movement ORDER BY variant, location, seq, zone",
-        )?;
-        let rows = statement.query_map([], |row| {
-            let variant = VariantId(row.get::<_, Id>(0)?.0);
-            Ok((
-                (variant, row.get(1)?, row.get(2)?, row.get(3)?),
-                row.get(4)?,
-            ))
-        })?;
-        compare(
-            "own_movement",
-            &expected.movements,
-            rows,
-            |(variant, location, seq, _)| format!("{variant} {location} {seq}"),
-        )
     }
 
     fn acks(&self, expected: &Expected) -> Result<(), Stop> {
@@ -401,23 +380,29 @@ impl Verifier<'_> {
             )
         });
         add("receipts", receipts.collect());
-        let shifts = expected.shifts.values().map(|shift| {
+        let shifts = expected.shifts.iter().map(|(seq, shift)| {
+            let open = expected.books.open.get(seq);
             format!(
                 "{} {} {} {}",
                 shift.shift,
                 shift.business_date,
                 shift.z_number.unwrap_or(0),
-                shift.totals
+                open.map_or_else(
+                    || shift.totals.clone().unwrap_or_default(),
+                    |open| encode_totals(&open.totals)
+                )
             )
         });
         add("shifts", shifts.collect());
-        let tallies = expected.tallies.iter();
-        add(
-            "accounts",
-            tallies
-                .map(|(name, value)| format!("{name} {value}"))
-                .collect(),
+        let mut accounts = vec![format!("perpetual {}", expected.books.perpetual_minor)];
+        accounts.extend(
+            expected
+                .books
+                .accounts
+                .iter()
+                .map(|(code, balance)| format!("{code} {balance}")),
         );
+        add("accounts", accounts);
         let stock = expected.stock.iter().filter(|(_, delta)| **delta != 0);
         add(
             "stock",
@@ -579,13 +564,7 @@ fn compare<K: Ord, V: PartialEq>(
 }
 
 impl Expected {
-    fn take(
-        &mut self,
-        ledger: &Ledger,
-        seq: u64,
-        fact: &Fact,
-        floors: &BTreeMap<LocationId, u64>,
-    ) -> Result<(), Stop> {
+    fn take(&mut self, ledger: &Ledger, seq: u64, fact: &Fact) -> Result<(), Stop> {
         if (seq == 1) != matches!(fact, Fact::StreamOpened(_)) {
             return bad("event", seq, "a stream opens once, with its first event");
         }
@@ -610,63 +589,51 @@ impl Expected {
             | Fact::ClockJumped(_)
             | Fact::StockCounted(_) => {}
         }
-        let balances = match balances(fact) {
-            Ok(balances) => balances,
+        match balances(fact) {
+            Ok(balances) => self.books.post(&balances)?,
             Err(error) => return bad("event", seq, error),
-        };
-        for (account, amount_minor) in balances {
-            let balance = self.tallies.entry(account).or_insert(0);
-            *balance = balance
-                .checked_add(amount_minor)
-                .ok_or(LedgerError::Overflow)?;
         }
-        for ((variant, location, zone), delta) in movements(fact)? {
-            if seq > floors.get(&location).copied().unwrap_or(0) {
-                let key = (variant, location.to_string(), seq, zone.clone());
-                self.movements.insert(key, delta);
-            }
-            let sum = self.stock.entry((variant, location, zone)).or_insert(0);
+        for (key, delta) in movements(fact)? {
+            let sum = self.stock.entry(key).or_insert(0);
             *sum = sum.checked_add(delta).ok_or(LedgerError::Overflow)?;
         }
         Ok(())
     }
 
     fn open_shift(&mut self, seq: u64, opened: &ShiftOpened) -> Result<(), Stop> {
-        let drawer_in_use = self
-            .open
-            .values()
-            .any(|open| self.shifts[open].drawer == opened.drawer);
-        if drawer_in_use || self.open.insert(opened.shift, seq).is_some() {
+        let mut open = self.books.open.values();
+        if open.any(|open| open.drawer == opened.drawer || open.shift == opened.shift) {
             return bad("event", seq, "it opens a drawer that is open");
         }
-        let totals = ShiftTotals::open(opened);
         self.shifts.insert(
             seq,
             ShiftRow {
                 shift: opened.shift,
                 drawer: opened.drawer,
                 business_date: opened.business_date.to_string(),
-                totals: encode_totals(&totals),
                 closed_seq: None,
                 z_number: None,
+                totals: None,
             },
         );
-        self.totals.insert(seq, totals);
+        self.books.open.insert(
+            seq,
+            OpenBooks {
+                shift: opened.shift,
+                drawer: opened.drawer,
+                business_date: opened.business_date,
+                totals: ShiftTotals::open(opened),
+            },
+        );
         Ok(())
     }
 
     fn count_in(&mut self, seq: u64, shift: Option<ShiftId>, fact: &Fact) -> Result<(), Stop> {
         let Some(shift) = shift else { return Ok(()) };
-        let Some(opened_seq) = self.open.get(&shift) else {
+        let Some((_, open)) = self.books.shift(shift) else {
             return bad("event", seq, "its shift is not open");
         };
-        if let (Some(totals), Some(row)) = (
-            self.totals.get_mut(opened_seq),
-            self.shifts.get_mut(opened_seq),
-        ) {
-            totals.apply(fact).map_err(LedgerError::from)?;
-            row.totals = encode_totals(totals);
-        }
+        open.totals.apply(fact).map_err(LedgerError::from)?;
         Ok(())
     }
 
@@ -693,29 +660,28 @@ impl Expected {
         if sale.number_seq != *next || sale.number != number {
             return bad("event", seq, "its receipt number is not the next");
         }
+        let key = (fiscal_year, *next);
         *next += 1;
-        if self.receipt_of.insert(sale.sale, seq).is_some() {
+        if self.receipt_of.insert(sale.sale, key).is_some() {
             return bad("event", seq, "its sale is there twice");
         }
         self.receipts.insert(
-            seq,
+            key,
             ReceiptRow {
+                seq,
                 kind: i64::from(matches!(fact, Fact::Reversed(_))),
                 sale: sale.sale,
                 number: sale.number.clone(),
-                fiscal_year,
-                number_seq: sale.number_seq,
-                shift: sale.shift,
                 total_minor: sale.total_minor,
-                reversed_by_seq: None,
+                reversed_by: None,
+                moves: encode_moves(fact, &identity.location)?,
             },
         );
-        self.perpetual_minor = self
+        self.books.perpetual_minor = self
+            .books
             .perpetual_minor
             .checked_add(sale.total_minor)
             .ok_or(LedgerError::Overflow)?;
-        self.tallies
-            .insert("perpetual".to_owned(), self.perpetual_minor);
         self.count_in(seq, Some(sale.shift), fact)
     }
 
@@ -734,10 +700,10 @@ impl Expected {
         match original {
             Some(receipt)
                 if receipt.kind == 0
-                    && receipt.reversed_by_seq.is_none()
+                    && receipt.reversed_by.is_none()
                     && receipt.number == reversed.of_number =>
             {
-                receipt.reversed_by_seq = Some(seq);
+                receipt.reversed_by = Some(reversed.mirror.number.clone());
                 Ok(())
             }
             _ => bad(
@@ -749,16 +715,17 @@ impl Expected {
     }
 
     fn close(&mut self, seq: u64, closed: &ShiftClosed) -> Result<(), Stop> {
-        let Some(opened_seq) = self.open.remove(&closed.shift) else {
+        let perpetual_minor = self.books.perpetual_minor;
+        let Some((opened_seq, open)) = self.books.shift(closed.shift) else {
             return bad("event", seq, "its shift is not open");
         };
         if closed.from_seq != opened_seq || closed.to != self.head {
             return bad("event", seq, "it covers other events than its shift's");
         }
-        if self.totals.get(&opened_seq) != Some(&closed.totals) {
+        if closed.totals != open.totals {
             return bad("event", seq, "its totals are not the sum of its receipts");
         }
-        if closed.perpetual_minor != self.perpetual_minor {
+        if closed.perpetual_minor != perpetual_minor {
             return bad(
                 "event",
                 seq,
@@ -769,9 +736,11 @@ impl Expected {
         if closed.z_number != self.z_number {
             return bad("event", seq, "its Z number is not the next");
         }
+        self.books.open.remove(&opened_seq);
         if let Some(row) = self.shifts.get_mut(&opened_seq) {
             row.closed_seq = Some(seq);
             row.z_number = Some(closed.z_number);
+            row.totals = Some(encode_totals(&closed.totals));
         }
         Ok(())
     }

@@ -43,35 +43,43 @@ CREATE TABLE clock (
     hlc  INTEGER NOT NULL
 ) STRICT;
 
--- One row per shift. `totals` is the X report, brought up to date by each sale in its own transaction.
+-- The running state that every sale moves, as one JSON text: balance per account, perpetual total, and the totals
+-- of open shifts (their X reports). One row, so that a sale touches one page for all of it.
+CREATE TABLE books (
+    only  INTEGER PRIMARY KEY CHECK (only = 1),
+    state TEXT NOT NULL
+) STRICT;
+
+-- One row per shift; `totals` are fixed with the Z.
 CREATE TABLE shift (
     opened_seq    INTEGER PRIMARY KEY REFERENCES event (seq),
     shift         BLOB NOT NULL,
     drawer        INTEGER NOT NULL,
     business_date TEXT NOT NULL,
-    totals        TEXT NOT NULL,
     closed_seq    INTEGER,
-    z_number      INTEGER
+    z_number      INTEGER,
+    totals        TEXT
 ) STRICT;
 CREATE UNIQUE INDEX shift_id ON shift (shift);
 CREATE UNIQUE INDEX shift_z ON shift (z_number) WHERE z_number IS NOT NULL;
 -- Two open shifts of one drawer could not be told apart in its cash.
 CREATE UNIQUE INDEX shift_open ON shift (drawer) WHERE closed_seq IS NULL;
 
--- Receipts of sales (kind 0) and reversals (kind 1); the body stays in the event.
+-- Receipts of sales (kind 0) and reversals (kind 1) by their number; the body stays in the event. The key makes
+-- numbers unique per year, and the next one is its last plus one. `moves` is what the receipt moved of the till's
+-- own location: 16 bytes of variant and 8 of thousandths each, so that shown stock needs no event read again.
 CREATE TABLE receipt (
-    seq             INTEGER PRIMARY KEY REFERENCES event (seq),
-    kind            INTEGER NOT NULL CHECK (kind IN (0, 1)),
-    sale            BLOB NOT NULL,
-    number          TEXT NOT NULL,
-    fiscal_year     INTEGER NOT NULL,
-    number_seq      INTEGER NOT NULL,
-    shift           BLOB NOT NULL,
-    total_minor     INTEGER NOT NULL,
-    reversed_by_seq INTEGER
-) STRICT;
--- Numbers are unique per year by this index, and the next one is its last plus one.
-CREATE UNIQUE INDEX receipt_number ON receipt (fiscal_year, number_seq);
+    fiscal_year INTEGER NOT NULL,
+    number_seq  INTEGER NOT NULL,
+    seq         INTEGER NOT NULL REFERENCES event (seq),
+    kind        INTEGER NOT NULL CHECK (kind IN (0, 1)),
+    sale        BLOB NOT NULL,
+    number      TEXT NOT NULL,
+    total_minor INTEGER NOT NULL,
+    reversed_by TEXT,
+    moves       BLOB NOT NULL,
+    PRIMARY KEY (fiscal_year, number_seq)
+) STRICT, WITHOUT ROWID;
 -- A draft whose sale is already here is dropped at start.
 CREATE UNIQUE INDEX receipt_sale ON receipt (sale);
 
@@ -79,27 +87,6 @@ CREATE UNIQUE INDEX receipt_sale ON receipt (sale);
 CREATE TABLE copy (
     number TEXT PRIMARY KEY,
     copies INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- Running sums: `perpetual`, and the balance of every `account:`. One small table, so that a sale touches one page.
-CREATE TABLE tally (
-    name  TEXT PRIMARY KEY,
-    value INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- Our own movements that the server's stock rows may not hold yet. Variant first: a till asks by variant.
-CREATE TABLE own_movement (
-    variant  BLOB NOT NULL,
-    location TEXT NOT NULL,
-    seq      INTEGER NOT NULL,
-    zone     TEXT NOT NULL,
-    delta    INTEGER NOT NULL,
-    PRIMARY KEY (variant, location, seq, zone)
-) STRICT, WITHOUT ROWID;
--- Up to which event movements of a location were dropped because the server's rows hold them.
-CREATE TABLE movement_floor (
-    location TEXT PRIMARY KEY,
-    seq      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- What a server has acknowledged; `turn` is highest for the server last spoken to.
@@ -172,7 +159,14 @@ CREATE VIRTUAL TABLE item_words USING fts5 (
     words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii', prefix = '1 2 3'
 );
 
--- `state`: 0 queued, 1 claimed, 2 uncertain, 3 printed, 4 accepted, 5 cancelled.
+-- Every word in `item_words`, to turn the beginning of one into whole words: a search for whole words is read row
+-- by row until a screen is full, one for a long beginning gathers all rows first. Words no longer used may stay.
+CREATE TABLE word (
+    word TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- Pending jobs: `state` 0 queued, 1 claimed, 2 uncertain. They are few, so the table needs no index and a sale
+-- touches one page of it.
 CREATE TABLE print_job (
     ordinal         INTEGER PRIMARY KEY,
     job             BLOB NOT NULL,
@@ -186,9 +180,22 @@ CREATE TABLE print_job (
     not_before_wall INTEGER,
     document        TEXT NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX print_job_id ON print_job (job);
--- The spooler looks for pending jobs after every sale; finished ones are many.
-CREATE INDEX print_job_pending ON print_job (state, ordinal) WHERE state < 3;
+-- Finished jobs in the order they finished: `state` 3 printed, 4 accepted, 5 cancelled.
+CREATE TABLE print_done (
+    ordinal         INTEGER PRIMARY KEY,
+    job             BLOB NOT NULL,
+    kind            INTEGER NOT NULL,
+    number          TEXT NOT NULL,
+    copy            INTEGER NOT NULL,
+    state           INTEGER NOT NULL,
+    attempts        INTEGER NOT NULL,
+    cause           TEXT,
+    wall            INTEGER NOT NULL,
+    not_before_wall INTEGER,
+    document        TEXT NOT NULL
+) STRICT;
+-- A person asks for one by its id, to look at it or render it again.
+CREATE INDEX print_done_job ON print_done (job);
 
 -- Answers given at the door, so that a repeated request gets the same one after a restart too.
 CREATE TABLE answer (
