@@ -38,7 +38,10 @@ fn main() -> Result<()> {
     rows::receipt_render(&mut table)?;
     till_rows::durable_sale(&mut table)?;
     till_rows::close_shift(&mut table)?;
-    let sizes: Vec<usize> = [10_000, 100_000, 300_000].into_iter().filter(|size| *size <= arguments.variants).collect();
+    let sizes: Vec<usize> = [10_000, 100_000, 300_000]
+        .into_iter()
+        .filter(|size| *size <= arguments.variants)
+        .collect();
     till_rows::catalogues(&mut table, &sizes)?;
     rows::replay(&mut table)?;
     rows::page_sizes(&mut table, &arguments.ui)?;

@@ -39,12 +39,18 @@ fn arabic_receipt() -> Result<SaleReceipt> {
     }];
     Ok(SaleReceipt {
         language: Language::Ar,
-        store: StoreIdentity { name: "أطلس سبور".to_owned(), branch: "المرسى".to_owned(), ..StoreIdentity::default() },
+        store: StoreIdentity {
+            name: "أطلس سبور".to_owned(),
+            branch: "المرسى".to_owned(),
+            ..StoreIdentity::default()
+        },
         occasion: Occasion::Sale,
         training: false,
         number: "LM-01-7ZK3Q-2026-000123".to_owned(),
         business_date: chrono::NaiveDate::from_ymd_opt(2026, 11, 22).context("a date")?,
-        wall: chrono::NaiveDate::from_ymd_opt(2026, 11, 22).and_then(|d| d.and_hms_opt(14, 5, 0)).context("a time")?,
+        wall: chrono::NaiveDate::from_ymd_opt(2026, 11, 22)
+            .and_then(|d| d.and_hms_opt(14, 5, 0))
+            .context("a time")?,
         till: "01".to_owned(),
         cashier: "آمال".to_owned(),
         currency: Currency::Tnd,
@@ -54,7 +60,11 @@ fn arabic_receipt() -> Result<SaleReceipt> {
         levies: Vec::new(),
         rounding_minor: 0,
         total_minor,
-        tenders: vec![TenderLine { kind: TenderKind::Cash, minor: total_minor, reference: None }],
+        tenders: vec![TenderLine {
+            kind: TenderKind::Cash,
+            minor: total_minor,
+            reference: None,
+        }],
         change_minor: 0,
         code: None,
         footer: Vec::new(),
@@ -73,7 +83,12 @@ pub fn receipt_render(table: &mut Table) -> Result<()> {
         anyhow::ensure!(bitmap.height() > 100, "nothing was drawn");
     }
     let warm = percentile(&mut samples[10..], 50);
-    table.absolute("receipt render, Arabic, 30 lines, warm p50", warm, "ms", Budget::AtMost(10.0));
+    table.absolute(
+        "receipt render, Arabic, 30 lines, warm p50",
+        warm,
+        "ms",
+        Budget::AtMost(10.0),
+    );
     Ok(())
 }
 
@@ -83,10 +98,24 @@ pub fn replay(table: &mut Table) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let outcome = month::run(&data, folder.path(), 1, |_, _| {})?;
     let rate = outcome.receipts as f64 / outcome.ring_seconds;
-    let name = if data.synthetic { "replay, synthetic month" } else { "replay, groceries.csv" };
+    let name = if data.synthetic {
+        "replay, synthetic month"
+    } else {
+        "replay, groceries.csv"
+    };
     table.absolute(format!("{name}, rung up"), rate, "rec/s", Budget::None);
-    table.absolute("replay, commands through the door", outcome.commands as f64 / outcome.ring_seconds, "1/s", Budget::None);
-    table.absolute("replay, sync of everything", outcome.sync_seconds, "s", Budget::None);
+    table.absolute(
+        "replay, commands through the door",
+        outcome.commands as f64 / outcome.ring_seconds,
+        "1/s",
+        Budget::None,
+    );
+    table.absolute(
+        "replay, sync of everything",
+        outcome.sync_seconds,
+        "s",
+        Budget::None,
+    );
     let up = outcome.traffic.bytes_up as f64 / outcome.events as f64;
     table.absolute("bytes up per event, lossy network", up, "B", Budget::None);
     Ok(())
@@ -94,7 +123,10 @@ pub fn replay(table: &mut Table) -> Result<()> {
 
 /// Size of what a till loads, compressed as a server or package would.
 pub fn page_sizes(table: &mut Table, dist: &Path) -> Result<()> {
-    for (name, file, most) in [("till script, gzip", "app.js", 60.0), ("till stylesheet, gzip", "app.css", 10.0)] {
+    for (name, file, most) in [
+        ("till script, gzip", "app.js", 60.0),
+        ("till stylesheet, gzip", "app.css", 10.0),
+    ] {
         let path = dist.join(file);
         if !path.exists() {
             table.absolute(format!("{name}: not built"), f64::NAN, "KB", Budget::None);
@@ -107,7 +139,11 @@ pub fn page_sizes(table: &mut Table, dist: &Path) -> Result<()> {
 }
 
 fn gzip_len(path: &Path) -> Result<usize> {
-    let output = std::process::Command::new("gzip").arg("-9nc").arg(path).output().context("gzip")?;
+    let output = std::process::Command::new("gzip")
+        .arg("-9nc")
+        .arg(path)
+        .output()
+        .context("gzip")?;
     anyhow::ensure!(output.status.success(), "gzip failed on {}", path.display());
     anyhow::ensure!(!fs::read(path)?.is_empty(), "{} is empty", path.display());
     Ok(output.stdout.len())

@@ -39,7 +39,13 @@ pub struct Table {
 
 impl Table {
     /// Adds a row without a baseline.
-    pub fn absolute(&mut self, name: impl Into<String>, figure: f64, unit: &'static str, budget: Budget) {
+    pub fn absolute(
+        &mut self,
+        name: impl Into<String>,
+        figure: f64,
+        unit: &'static str,
+        budget: Budget,
+    ) {
         self.push(name.into(), figure, unit, None, "", budget);
     }
 
@@ -52,7 +58,14 @@ impl Table {
         baseline: (&'static str, f64),
         budget: Budget,
     ) {
-        self.push(name.into(), figure, unit, Some(baseline.1), baseline.0, budget);
+        self.push(
+            name.into(),
+            figure,
+            unit,
+            Some(baseline.1),
+            baseline.0,
+            budget,
+        );
     }
 
     fn push(
@@ -64,13 +77,24 @@ impl Table {
         baseline_name: &'static str,
         budget: Budget,
     ) {
-        let ratio = baseline.filter(|baseline| *baseline > 0.0).map(|baseline| figure / baseline);
+        let ratio = baseline
+            .filter(|baseline| *baseline > 0.0)
+            .map(|baseline| figure / baseline);
         let miss = match budget {
             Budget::AtMost(most) => figure > most,
             Budget::RatioAtMost(most) => ratio.is_none_or(|ratio| ratio > most),
             Budget::None => false,
         };
-        self.rows.push(Row { name, figure, unit, baseline, baseline_name, ratio, budget, miss });
+        self.rows.push(Row {
+            name,
+            figure,
+            unit,
+            baseline,
+            baseline_name,
+            ratio,
+            budget,
+            miss,
+        });
     }
 
     /// Prints the table.
@@ -83,7 +107,10 @@ impl Table {
         )?;
         for row in &self.rows {
             let baseline = row.baseline.map(number).unwrap_or_default();
-            let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+            let ratio = row
+                .ratio
+                .map(|ratio| format!("{ratio:.2}"))
+                .unwrap_or_default();
             let budget = match row.budget {
                 Budget::AtMost(most) => format!("<= {}", number(most)),
                 Budget::RatioAtMost(most) => format!("<= {most}x"),
@@ -116,7 +143,11 @@ impl Table {
 }
 
 fn number(figure: f64) -> String {
-    if figure >= 100.0 { format!("{figure:.0}") } else { format!("{figure:.3}") }
+    if figure >= 100.0 {
+        format!("{figure:.0}")
+    } else {
+        format!("{figure:.3}")
+    }
 }
 
 /// The value below which `percent` of the samples lie.

@@ -29,7 +29,8 @@ const SCANS: usize = 2_000;
 /// An in-store EAN-13 for any number below ten million.
 fn gtin(number: usize) -> String {
     let body = format!("21000{number:07}");
-    let weigh = |(index, digit): (usize, u8)| u32::from(digit - b'0') * if index % 2 == 0 { 3 } else { 1 };
+    let weigh =
+        |(index, digit): (usize, u8)| u32::from(digit - b'0') * if index % 2 == 0 { 3 } else { 1 };
     let sum: u32 = body.bytes().rev().enumerate().map(weigh).sum();
     format!("{body}{}", (10 - sum % 10) % 10)
 }
@@ -56,22 +57,33 @@ fn selling_world(folder: &Path, csv: &str) -> Result<World> {
     let (mut world, _) = World::new(folder, &[MARSA], 1, csv, 1)?;
     let node = &mut world.tills[0];
     node.sign_in(Role::Cashier)?;
-    node.ok(Command::OpenShift { count: pieces(50_000, MARSA.currency)?, approval: None })?;
+    node.ok(Command::OpenShift {
+        count: pieces(50_000, MARSA.currency)?,
+        approval: None,
+    })?;
     Ok(world)
 }
 
 fn cart_of_four(node: &mut TillNode, base: usize) -> Result<domain::ids::SaleId> {
     let mut sale = None;
     for number in base..base + 4 {
-        let reply = node.ok(Command::ScanCode { code: gtin(number % 1_000) })?;
-        let Reply::Cart(cart) = reply else { bail!("no cart") };
+        let reply = node.ok(Command::ScanCode {
+            code: gtin(number % 1_000),
+        })?;
+        let Reply::Cart(cart) = reply else {
+            bail!("no cart")
+        };
         sale = Some(cart.sale);
     }
     sale.context("a cart")
 }
 
 fn cash() -> Vec<TenderInput> {
-    vec![TenderInput { kind: TenderKind::Cash, amount_minor: None, reference: None }]
+    vec![TenderInput {
+        kind: TenderKind::Cash,
+        amount_minor: None,
+        reference: None,
+    }]
 }
 
 /// A 4-line sale through the door, durable, against one raw transaction that writes the same bytes.
@@ -84,23 +96,39 @@ pub fn durable_sale(table: &mut Table) -> Result<()> {
     for sale in 0..SALES {
         let id = cart_of_four(node, sale * 4)?;
         let started = Instant::now();
-        let answer = node.call(Command::Complete { sale: id, tenders: cash() });
+        let answer = node.call(Command::Complete {
+            sale: id,
+            tenders: cash(),
+        });
         ours.push(ms(started));
-        let Answer::Ok(reply) = answer else { bail!("a sale was refused: {answer:?}") };
+        let Answer::Ok(reply) = answer else {
+            bail!("a sale was refused: {answer:?}")
+        };
         let written = written_by(node, &reply)?;
         let started = Instant::now();
         let tx = raw.transaction()?;
         for bytes in &written {
-            tx.prepare_cached("INSERT INTO row (bytes) VALUES (?1)")?.execute(params![bytes])?;
+            tx.prepare_cached("INSERT INTO row (bytes) VALUES (?1)")?
+                .execute(params![bytes])?;
         }
         tx.commit()?;
         theirs.push(ms(started));
     }
     for percent in [50, 99] {
         let name = format!("4-line sale, durable, p{percent}");
-        let budget = if percent == 50 { Budget::RatioAtMost(1.3) } else { Budget::None };
+        let budget = if percent == 50 {
+            Budget::RatioAtMost(1.3)
+        } else {
+            Budget::None
+        };
         let raw = percentile(&mut theirs, percent);
-        table.against(name, percentile(&mut ours, percent), "ms", ("raw rusqlite, same bytes", raw), budget);
+        table.against(
+            name,
+            percentile(&mut ours, percent),
+            "ms",
+            ("raw rusqlite, same bytes", raw),
+            budget,
+        );
     }
     Ok(())
 }
@@ -117,10 +145,22 @@ fn raw_file(path: &PathBuf) -> Result<Connection> {
 fn written_by(node: &TillNode, reply: &Reply) -> Result<Vec<Vec<u8>>> {
     let ledger = node.till.ledger().context("a ledger")?;
     let head = ledger.head().seq;
-    let mut written: Vec<Vec<u8>> = ledger.events(head, 1, 1 << 20)?.into_iter().map(|event| event.bytes).collect();
-    written.extend(ledger.print_jobs(PrintFilter::Latest(1))?.into_iter().map(|job| job.document.into_bytes()));
+    let mut written: Vec<Vec<u8>> = ledger
+        .events(head, 1, 1 << 20)?
+        .into_iter()
+        .map(|event| event.bytes)
+        .collect();
+    written.extend(
+        ledger
+            .print_jobs(PrintFilter::Latest(1))?
+            .into_iter()
+            .map(|job| job.document.into_bytes()),
+    );
     written.push(serde_json::to_vec(reply)?);
-    ensure!(written.len() == 3, "a sale writes an event, a job and an answer");
+    ensure!(
+        written.len() == 3,
+        "a sale writes an event, a job and an answer"
+    );
     Ok(written)
 }
 
@@ -130,14 +170,32 @@ pub fn close_shift(table: &mut Table) -> Result<()> {
     let mut world = selling_world(folder.path(), &catalogue(1_000))?;
     let node = &mut world.tills[0];
     for sale in 0..1_000 {
-        let Reply::Cart(cart) = node.ok(Command::ScanCode { code: gtin(sale % 1_000) })? else { bail!("no cart") };
-        node.ok(Command::Complete { sale: cart.sale, tenders: cash() })?;
+        let Reply::Cart(cart) = node.ok(Command::ScanCode {
+            code: gtin(sale % 1_000),
+        })?
+        else {
+            bail!("no cart")
+        };
+        node.ok(Command::Complete {
+            sale: cart.sale,
+            tenders: cash(),
+        })?;
     }
-    let Reply::Report(x) = node.ok(Command::XReport { print: false })? else { bail!("no X report") };
+    let Reply::Report(x) = node.ok(Command::XReport { print: false })? else {
+        bail!("no X report")
+    };
     let count = pieces(x.expected_minor, MARSA.currency)?;
     let started = Instant::now();
-    node.ok(Command::CloseShift { count, approval: None })?;
-    table.absolute("close a shift of 1,000 receipts", ms(started), "ms", Budget::AtMost(2_000.0));
+    node.ok(Command::CloseShift {
+        count,
+        approval: None,
+    })?;
+    table.absolute(
+        "close a shift of 1,000 receipts",
+        ms(started),
+        "ms",
+        Budget::AtMost(2_000.0),
+    );
     Ok(())
 }
 
@@ -150,13 +208,29 @@ pub fn catalogues(table: &mut Table, sizes: &[usize]) -> Result<()> {
         let started = Instant::now();
         let mut world = selling_world(folder.path(), &csv)?;
         let seconds = started.elapsed().as_secs_f64();
-        table.absolute(format!("import and pull {size} variants"), *size as f64 / seconds, "var/s", Budget::None);
+        table.absolute(
+            format!("import and pull {size} variants"),
+            *size as f64 / seconds,
+            "var/s",
+            Budget::None,
+        );
         let (p50, p99) = scans(&mut world.tills[0], *size)?;
         let most = if *size > 100_000 { 5.0 } else { 2.0 };
-        table.absolute(format!("scan to cart reply, {size} variants, p99"), p99, "ms", Budget::AtMost(most));
+        table.absolute(
+            format!("scan to cart reply, {size} variants, p99"),
+            p99,
+            "ms",
+            Budget::AtMost(most),
+        );
         let base = *first.get_or_insert(p50);
         let name = format!("scan to cart reply, {size} variants, p50");
-        table.against(name, p50, "ms", ("itself at the smallest", base), Budget::RatioAtMost(1.2));
+        table.against(
+            name,
+            p50,
+            "ms",
+            ("itself at the smallest", base),
+            Budget::RatioAtMost(1.2),
+        );
         if *size == 100_000 {
             drop(world);
             cold_start(table, &folder.path().join("LM-01"))?;
@@ -176,36 +250,74 @@ fn scans(node: &mut TillNode, size: usize) -> Result<(f64, f64)> {
         let started = Instant::now();
         let answer = node.call(Command::ScanCode { code });
         samples.push(ms(started));
-        ensure!(matches!(answer, Answer::Ok(_)), "a scan was refused: {answer:?}");
+        ensure!(
+            matches!(answer, Answer::Ok(_)),
+            "a scan was refused: {answer:?}"
+        );
     }
     Ok((percentile(&mut samples, 50), percentile(&mut samples, 99)))
 }
 
 /// A process that opens the till and scans once.
 fn cold_start(table: &mut Table, data: &Path) -> Result<()> {
-    let output = Process::new(std::env::current_exe()?).arg("--open").arg(data).output()?;
-    ensure!(output.status.success(), "the till did not open: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Process::new(std::env::current_exe()?)
+        .arg("--open")
+        .arg(data)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "the till did not open: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout)?;
-    let figures: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    let [opened_ms, rss_kb] = figures[..] else { bail!("unexpected figures: {text}") };
-    table.absolute("cold start to first scan, 100000 variants", opened_ms, "ms", Budget::AtMost(2_000.0));
-    table.absolute("resident memory after it", rss_kb / 1_024.0, "MB", Budget::AtMost(80.0));
+    let figures: Vec<f64> = text
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let [opened_ms, rss_kb] = figures[..] else {
+        bail!("unexpected figures: {text}")
+    };
+    table.absolute(
+        "cold start to first scan, 100000 variants",
+        opened_ms,
+        "ms",
+        Budget::AtMost(2_000.0),
+    );
+    table.absolute(
+        "resident memory after it",
+        rss_kb / 1_024.0,
+        "MB",
+        Budget::AtMost(80.0),
+    );
     Ok(())
 }
 
 /// Opens a till, scans once, prints milliseconds and resident kilobytes.
 pub fn open_once(data: &Path) -> Result<()> {
     let started = Instant::now();
-    let now = Now { wall_ms: 1_790_900_000_000, boot: Boot { id: 9, ms: 5 }, utc_offset_min: 60 };
-    let context = |seed: u8| Context { now, entropy: Entropy::new([seed; 32]) };
+    let now = Now {
+        wall_ms: 1_790_900_000_000,
+        boot: Boot { id: 9, ms: 5 },
+        utc_offset_min: 60,
+    };
+    let context = |seed: u8| Context {
+        now,
+        entropy: Entropy::new([seed; 32]),
+    };
     let mut till = Till::open(data, "bench", context(1))?;
     let id = RequestId(Entropy::new([2; 32]).next_uuid(now.wall_ms));
     let command = Command::ScanCode { code: gtin(77) };
     let answer = till.handle(&Request { id, command }, context(3));
     let opened_ms = ms(started);
-    ensure!(matches!(answer, Answer::Ok(Reply::Cart(_))), "the first scan was refused: {answer:?}");
+    ensure!(
+        matches!(answer, Answer::Ok(Reply::Cart(_))),
+        "the first scan was refused: {answer:?}"
+    );
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let rss = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("VmRSS")?;
     let rss_kb = rss.trim().trim_end_matches("kB").trim();
     writeln!(std::io::stdout(), "{opened_ms} {rss_kb}")?;
     Ok(())

@@ -74,6 +74,8 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_u64<E>(self, _: u64) -> Result<(), E> {
         Ok(())
     }
+    // The parser hands a fraction over as a float; it is refused unseen.
+    #[allow(clippy::disallowed_types)]
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
         Err(E::custom("a number is not an integer"))
     }

@@ -1,11 +1,11 @@
 //! The second file of a till: carts, sign-in and settings. It survives a kill; a power cut may cost the
 //! last scans, never a sale, because a sale is in the ledger before anybody hears of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use domain::cart::Cart;
 use domain::ids::{Digest, RequestId, SaleId, UserId};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
 use crate::door::Settings;
 use crate::enrol::EnrolState;
@@ -27,6 +27,9 @@ pub enum DraftsError {
     /// SQLite failed.
     #[error("drafts file failed")]
     Sqlite(#[from] rusqlite::Error),
+    /// A damaged file cannot be moved out of the way.
+    #[error("the damaged drafts cannot be set aside")]
+    SetAside(#[source] std::io::Error),
     /// A stored draft cannot be read.
     #[error("a draft cannot be read")]
     Unreadable(#[from] serde_json::Error),
@@ -77,7 +80,45 @@ pub(crate) struct Loaded {
     pub enrol: Option<EnrolState>,
 }
 
+impl DraftsError {
+    /// Whether the file itself is at fault, and another one would do.
+    fn is_damage(&self) -> bool {
+        match self {
+            DraftsError::Unreadable(_) => true,
+            DraftsError::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            ),
+            DraftsError::SetAside(_) => false,
+        }
+    }
+}
+
 impl Drafts {
+    /// Opens or makes the file. A damaged one costs the carts in it, never the till: it is kept under
+    /// another name and a new one is made.
+    pub fn open_or_set_aside(path: &Path, wall: i64) -> Result<Drafts, DraftsError> {
+        let opened = Drafts::open(path).and_then(|drafts| {
+            drafts.load()?;
+            drafts.parked()?;
+            Ok(drafts)
+        });
+        match opened {
+            Err(error) if error.is_damage() => {
+                tracing::error!(error = %error, "the drafts are damaged and set aside");
+                for suffix in ["", "-wal", "-shm"] {
+                    let from = PathBuf::from(format!("{}{suffix}", path.display()));
+                    let to = PathBuf::from(format!("{}.damaged-{wall}{suffix}", path.display()));
+                    if from.exists() {
+                        std::fs::rename(from, to).map_err(DraftsError::SetAside)?;
+                    }
+                }
+                Drafts::open(path)
+            }
+            opened => opened,
+        }
+    }
+
     /// Opens or makes the file.
     pub fn open(path: &Path) -> Result<Drafts, DraftsError> {
         Drafts::set_up(Connection::open(path)?)

@@ -196,7 +196,7 @@ impl Till {
             Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
         }
         let key = device_key(&data_dir.join(KEY_FILE), &mut context.entropy)?;
-        let drafts = Drafts::open(&data_dir.join(DRAFTS_FILE))?;
+        let drafts = Drafts::open_or_set_aside(&data_dir.join(DRAFTS_FILE), context.now.wall_ms)?;
         let path = data_dir.join(LEDGER_FILE);
         let ledger = if path.exists() {
             let ledger = Ledger::open(&path, &ledger_options)?;

@@ -430,3 +430,40 @@ fn a_journal_that_cannot_be_written_keeps_the_cart() {
     assert_eq!(shop.pay_cash(None).total_minor, 59_000);
     shop.verify_clean();
 }
+
+#[test]
+fn damaged_drafts_are_set_aside_and_the_till_sells_on() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.sign_in(CASHIER);
+    shop.open();
+    shop.scan(BALL);
+    let sold = shop.pay_cash(None);
+    shop.scan(BALL);
+    shop.close_till();
+    for name in ["drafts.db-wal", "drafts.db-shm"] {
+        let _ = std::fs::remove_file(shop.folder().join(name));
+    }
+    std::fs::write(shop.folder().join("drafts.db"), b"no database at all").expect("written");
+    shop.try_open().expect("the till opens with new drafts");
+    // The cart and the sign-in are lost, the sale and the shift are not, and the damaged file is kept.
+    shop.sign_in(CASHIER);
+    let Reply::Cart(cart) = shop.ok(Command::GetCart {}) else {
+        panic!("the cart")
+    };
+    assert!(cart.lines.is_empty());
+    let Reply::Receipt(receipt) = shop.ok(Command::GetReceipt {
+        number: sold.number.clone(),
+    }) else {
+        panic!("the receipt")
+    };
+    assert_eq!(receipt.row.number, sold.number);
+    let kept = std::fs::read_dir(shop.folder()).expect("the folder");
+    let kept = kept.filter_map(Result::ok).filter(|entry| {
+        entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("drafts.db.damaged-")
+    });
+    assert_eq!(kept.count(), 1);
+    shop.verify_clean();
+}
