@@ -21,6 +21,8 @@ const FAILURES_BEFORE_BLOCK: u32 = 10;
 const DEVICE_FAILURES_BEFORE_WAIT: u32 = 15;
 /// First wait; it doubles with every further wrong PIN.
 const WAIT_MS: i64 = 30_000;
+/// Doublings after which the wait stays as it is: 16 minutes. Beyond that it would only keep the manager out.
+const DOUBLINGS_MAX: u32 = 5;
 /// Key of the device's own counter.
 const DEVICE_KEY: &str = "pin-device";
 
@@ -54,7 +56,7 @@ impl PinState {
     fn charge(&mut self, boot: Boot, free: u32) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= free {
-            let doublings = (self.failures - free).min(16);
+            let doublings = (self.failures - free).min(DOUBLINGS_MAX);
             self.wait_ms = WAIT_MS << doublings;
             self.since = Some(boot);
         }
@@ -168,6 +170,7 @@ impl Till {
 
     /// Who is signed in.
     pub(crate) fn signed_in(&self) -> Result<StaffMember, Refusal> {
+        self.book()?;
         let user = self.user.ok_or(RefusalCode::SignInRequired)?;
         self.member(user)
             .map_err(|_| RefusalCode::SignInRequired.into())
