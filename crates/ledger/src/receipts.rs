@@ -103,10 +103,15 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Storage`].
     pub fn next_number(&self, fiscal_year: i32) -> Result<u64, LedgerError> {
-        let last: u64 = self
-            .prepare("SELECT coalesce(max(number_seq), 0) FROM receipt WHERE fiscal_year = ?1")?
-            .query_row([fiscal_year], |row| row.get(0))?;
-        last.checked_add(1).ok_or(LedgerError::Overflow)
+        let last: Option<u64> = self
+            .prepare(
+                "SELECT number_seq FROM receipt WHERE fiscal_year = ?1 ORDER BY number_seq DESC LIMIT 1",
+            )?
+            .query_row([fiscal_year], |row| row.get(0))
+            .optional()?;
+        last.unwrap_or(0)
+            .checked_add(1)
+            .ok_or(LedgerError::Overflow)
     }
 
     /// The receipt with exactly `number`.
