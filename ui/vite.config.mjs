@@ -23,6 +23,18 @@ const classicScript = {
   },
 };
 
+// The till's window freezes Object.prototype, and strict code may then not assign an inherited name to any other
+// prototype: what the signals assign is defined instead.
+const definedNames = {
+  name: 'defined-names',
+  transform(code, id) {
+    if (!id.includes('/signals-core/')) return null;
+    const assigned = /(\w+)\.prototype\.(valueOf|toString)=(function\(\)\{[^{}]*\})/g;
+    if (code.match(assigned)?.length !== 2) this.error('the signals assign other names than valueOf and toString');
+    return { code: code.replace(assigned, 'Object.defineProperty($1.prototype,"$2",{value:$3,configurable:true,writable:true})'), map: null };
+  },
+};
+
 // Without the element name, `[dir=ltr]` would also match inside the left-to-right spans of an Arabic page.
 const mirror = rtlcss({ mode: 'combined', ltrPrefix: 'html[dir="ltr"]', rtlPrefix: 'html[dir="rtl"]', bothPrefix: 'html[dir]' });
 
@@ -32,7 +44,7 @@ export default defineConfig(({ mode }) => {
   return {
     base: './',
     publicDir: false,
-    plugins: till ? [classicScript] : [],
+    plugins: till ? [definedNames, classicScript] : [],
     css: { postcss: { plugins: [mirror] } },
     build: {
       outDir: 'dist',

@@ -16,7 +16,8 @@ export class Unreachable {
 }
 
 interface TauriInternals {
-  invoke(command: string, args: { request: string }): Promise<string>;
+  invoke(command: string, args: Record<string, unknown>): Promise<string>;
+  transformCallback(callback: () => void): number;
 }
 const scope = window as unknown as { __TAURI_INTERNALS__?: TauriInternals };
 
@@ -28,7 +29,11 @@ class TauriTransport implements Transport {
       () => { throw new Unreachable(false); },
     );
   }
-  listen(): void { /* the status poll is enough in the window */ }
+  listen(changed: () => void): void {
+    const handler = this.internals.transformCallback(changed);
+    this.internals.invoke('plugin:event|listen', { event: 'till-event', target: { kind: 'Any' }, handler })
+      .catch(() => { /* the status poll is enough, only slower */ });
+  }
 }
 
 const TIMEOUT_MS = 15000;
