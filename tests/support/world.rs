@@ -111,6 +111,8 @@ pub struct World {
     pub net: Net,
     /// Tills.
     pub tills: Vec<TillNode>,
+    /// Seconds that the import took.
+    pub import_seconds: f64,
     clock: FakeClock,
 }
 
@@ -214,7 +216,9 @@ impl World {
             opening_stock: true,
             stock_location: None,
         };
+        let started = std::time::Instant::now();
         let report = hub.import(csv.as_bytes(), &options, &clock.now(), &mut |_, _| {})?;
+        let import_seconds = started.elapsed().as_secs_f64();
         if !report.applied {
             bail!("the catalogue was refused: {:?}", report.errors);
         }
@@ -232,6 +236,7 @@ impl World {
             hub,
             net,
             tills: Vec::new(),
+            import_seconds,
             clock,
         };
         for shop in shops {

@@ -503,7 +503,8 @@ impl CatalogueChanges {
             ledger
                 .prepare("INSERT INTO item_words (rowid, words) VALUES (?1, ?2)")?
                 .execute((rowid, text.join(" ")))?;
-            used.append(&mut words);
+            // Not append: it would rebuild the growing set for every variant.
+            used.extend(words);
         }
         for word in used {
             ledger
