@@ -123,7 +123,7 @@ impl Run<'_> {
         let (from, to) = (of_day(day), of_day(day + 1));
         for index in 0..tills {
             // Each till has no link on two days of three.
-            let online = (day + index) % 3 == 0;
+            let online = (day + index).is_multiple_of(3);
             let started = Instant::now();
             self.open(index)?;
             let mut sum = ShiftSum::default();

@@ -131,6 +131,9 @@ pub struct Cart {
     pub lines: Vec<CartLine>,
     /// Lines taken off, in the order they were, so that an undo can bring them back.
     pub removed: Vec<CartLine>,
+    /// How often a line was taken off: the journal holds as many traces, or one more after a crash.
+    #[serde(default)]
+    pub voids: u32,
     /// Number of the next line.
     pub next_line: u32,
     /// Discount on the whole cart.
@@ -150,6 +153,7 @@ impl Cart {
             sale,
             lines: Vec::new(),
             removed: Vec::new(),
+            voids: 0,
             next_line: 1,
             discount: Discount::None,
             tenders: Vec::new(),
@@ -251,6 +255,7 @@ impl Cart {
     pub fn remove_line(&mut self, line: u32) -> Result<CartLine, CartError> {
         let index = self.lines.iter().position(|found| found.line == line);
         let removed = self.lines.remove(index.ok_or(CartError::UnknownLine)?);
+        self.voids = self.voids.saturating_add(1);
         self.removed.push(removed.clone());
         if self.lines.is_empty() {
             self.discount = Discount::None;

@@ -206,6 +206,8 @@ impl Till {
         by: Option<UserId>,
     ) -> Result<(), Refusal> {
         let limit = terms.store.discount_limit_bp;
+        let before = self.priced(&self.cart, terms)?;
+        forget_outgrown(cart, priced, &self.cart, &before);
         let open = unapproved_discounts(cart, priced, limit);
         if open.is_empty() {
             return Ok(());
@@ -285,8 +287,17 @@ impl Till {
         self.record(fact, change, Reply::Cart(Box::new(view)), call)
     }
 
+    /// Money that was taken for a cart must end in its sale, or be handed back first.
+    pub(crate) fn require_no_tenders(&self) -> Result<(), Refusal> {
+        if self.cart.tenders.is_empty() {
+            return Ok(());
+        }
+        Err(RefusalCode::TendersRecorded.into())
+    }
+
     pub(crate) fn park(&mut self, label: Option<&str>, call: &mut Call) -> Outcome {
         self.require_selling()?;
+        self.require_no_tenders()?;
         let terms = self.terms(call)?;
         if self.cart.is_empty() {
             return Err(RefusalCode::EmptyCart.into());
@@ -348,6 +359,7 @@ impl Till {
             .into_iter()
             .find(|parked| parked.cart.sale == sale)
             .ok_or(RefusalCode::UnknownParked)?;
+        self.require_no_tenders()?;
         let mut change = self.shelve_cart(None, call);
         let view = self.cart_view(&found.cart, None, &terms)?;
         change.cart = Some(found.cart);
@@ -705,6 +717,49 @@ fn unapproved_discounts(cart: &Cart, priced: &PricedCart, limit_bp: u32) -> Vec<
     open
 }
 
+/// Drops the approval of a discount whose share has grown since: a manager allowed 20 % of ten articles, not
+/// the same amount off two.
+fn forget_outgrown(cart: &mut Cart, priced: &PricedCart, old: &Cart, before: &PricedCart) {
+    let grown = |taken: i64, base: i64, taken_before: i64, base_before: i64| {
+        i128::from(taken) * i128::from(base_before) > i128::from(taken_before) * i128::from(base)
+    };
+    let mut outgrown = Vec::new();
+    for (line, now) in cart.lines.iter().zip(&priced.lines) {
+        let was = old
+            .lines
+            .iter()
+            .zip(&before.lines)
+            .find(|(was, _)| was.line == line.line);
+        let Some((_, was)) = was else { continue };
+        let amount = matches!(line.discount, Discount::Amount { .. });
+        if amount
+            && grown(
+                now.discount_minor,
+                now.gross_minor,
+                was.discount_minor,
+                was.gross_minor,
+            )
+        {
+            outgrown.push(Some(line.line));
+        }
+    }
+    let amount = matches!(cart.discount, Discount::Amount { .. });
+    let (taken, base) = (priced.cart_discount_minor, priced.subtotal_minor);
+    if amount
+        && grown(
+            taken,
+            base,
+            before.cart_discount_minor,
+            before.subtotal_minor,
+        )
+    {
+        outgrown.push(None);
+    }
+    for line in outgrown {
+        forget_override(cart, OverrideKind::Discount, line);
+    }
+}
+
 fn forget_override(cart: &mut Cart, kind: OverrideKind, line: Option<u32>) {
     cart.overrides
         .retain(|noted| (noted.kind, noted.line) != (kind, line));
@@ -735,6 +790,9 @@ fn read_tender(
             (input.amount_minor.unwrap_or(due.due_minor), Some(reference))
         }
     };
+    if input.kind != TenderKind::Cash && amount_minor > due.due_minor {
+        return Err(Refusal::new(RefusalCode::TenderAboveDue).with("due_minor", due.due_minor));
+    }
     let nothing_due =
         amount_minor == 0 && due.due_cash_minor == 0 && input.kind == TenderKind::Cash;
     if amount_minor < 0 || (amount_minor == 0 && !nothing_due) {

@@ -61,6 +61,14 @@ pub(crate) struct Parked {
     pub wall: i64,
 }
 
+/// Reads one draft. One that cannot be read, as an older program may find it, costs itself alone and stays in
+/// the file.
+fn readable<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Option<T> {
+    serde_json::from_str(text)
+        .inspect_err(|error| tracing::error!(what, error = %error, "a draft cannot be read"))
+        .ok()
+}
+
 /// The drafts file.
 #[derive(Debug)]
 pub(crate) struct Drafts {
@@ -84,12 +92,11 @@ impl DraftsError {
     /// Whether the file itself is at fault, and another one would do.
     fn is_damage(&self) -> bool {
         match self {
-            DraftsError::Unreadable(_) => true,
+            DraftsError::Unreadable(_) | DraftsError::SetAside(_) => false,
             DraftsError::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
             ),
-            DraftsError::SetAside(_) => false,
         }
     }
 }
@@ -148,8 +155,8 @@ impl Drafts {
             )
             .optional()?;
         Ok(Loaded {
-            cart: cart.map(|text| serde_json::from_str(&text)).transpose()?,
-            user: self.meta("user")?,
+            cart: cart.and_then(|text| readable("cart", &text)),
+            user: self.meta::<Option<UserId>>("user")?.flatten(),
             settings: self.meta("settings")?,
             enrol: self.meta("enrol")?,
         })
@@ -161,7 +168,7 @@ impl Drafts {
             .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
             .query_row([key], |row| row.get(0))
             .optional()?;
-        Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+        Ok(text.and_then(|text| readable(key, &text)))
     }
 
     /// Applies `change`, and keeps the answer to the command that made it.
@@ -253,10 +260,9 @@ impl Drafts {
         let mut parked = Vec::new();
         for row in rows {
             let (text, wall) = row?;
-            parked.push(Parked {
-                cart: serde_json::from_str(&text)?,
-                wall,
-            });
+            if let Some(cart) = readable("parked cart", &text) {
+                parked.push(Parked { cart, wall });
+            }
         }
         Ok(parked)
     }

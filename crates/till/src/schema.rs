@@ -25,7 +25,11 @@ pub fn reference() -> String {
          Generated from `crates/till/src/door.rs`; a test fails when it is stale.\n\n\
          `POST /api/call` with `{\"id\": uuid, \"command\": {\"type\": ..., ...}}` answers `{\"ok\": Reply}` or \
          `{\"refused\": {\"code\": ..., \"params\": {}}}`. The same id with the same command gets the same answer; \
-         with another command it is refused. Amounts are integer minor units, quantities integer thousandths.\n",
+         with another command it is refused. Amounts are integer minor units, quantities integer thousandths. Ids are UUIDs as text, store and location codes short texts.\n\n\
+         A value with several shapes says which one in `\"type\"` (`{\"type\": \"percent\", \"bp\": 1000}`, `{\"type\": \"tcp\", \
+         \"address\": \"192.0.2.7:9100\"}`); enrolment says it in `\"state\"`. For example\n\n\
+         ```json\n{\"id\": \"0193a1b2-0000-7000-8000-000000000001\", \"command\": {\"type\": \"DiscountLine\", \"line\": 1, \
+         \"discount\": {\"type\": \"percent\", \"bp\": 1000}}}\n```\n",
     );
     text.push_str("\n## Commands\n");
     variants(&mut text, &schema_for!(Command));

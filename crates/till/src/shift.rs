@@ -102,6 +102,7 @@ impl Till {
         call: &mut Call,
     ) -> Outcome {
         let member = self.signed_in()?;
+        self.require_no_tenders()?;
         let terms = self.terms(call)?;
         let shift = self.open_shift_or_refuse()?;
         let (count, counted_minor) = read_count(count, terms.store.currency)?;

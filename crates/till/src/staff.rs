@@ -114,6 +114,7 @@ impl Till {
     }
 
     pub(crate) fn sign_out(&mut self, call: &mut Call) -> Outcome {
+        self.require_no_tenders()?;
         let mut change = self.shelve_cart(None, call);
         change.user = Some(None);
         call.draft(self, change, Reply::Done {})

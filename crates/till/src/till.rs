@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use domain::cart::Cart;
 use domain::config::StoreConfig;
 use domain::entropy::Entropy;
+use domain::event::{Event, Fact};
 use domain::ids::{Digest, RequestId, SaleId, UserId};
 use domain::time::Now;
 use ed25519_dalek::SigningKey;
@@ -15,7 +16,7 @@ use receipt::{Profiles, Renderer};
 use sha2::{Digest as _, Sha256};
 
 use crate::door::{Answer, Command, Refusal, RefusalCode, Reply, Request, Settings, SyncState};
-use crate::drafts::{Change, Drafts, DraftsError};
+use crate::drafts::{Change, Drafts, DraftsError, Parked};
 use crate::enrol::{self, EnrolState, is_internal};
 
 /// Name of the ledger in the data folder.
@@ -271,32 +272,44 @@ impl Till {
             renderer: None,
             _lock: lock,
         };
-        till.drop_completed_drafts(fresh, wall)?;
+        till.catch_up_drafts(fresh, wall)?;
         Ok(till)
     }
 
-    /// A draft whose id is already a sale was completed just before the power went.
-    fn drop_completed_drafts(&mut self, fresh: Cart, wall: i64) -> Result<(), OpenTillError> {
+    /// A fact is written before the drafts follow, so after a crash they may lag: a cart that was sold or given
+    /// up is dropped, and a line that was taken off leaves its cart.
+    fn catch_up_drafts(&mut self, fresh: Cart, wall: i64) -> Result<(), OpenTillError> {
         let Some(ledger) = &self.ledger else {
             return Ok(());
         };
-        let is_sale = |sale: SaleId| ledger.sale(sale).map(|found| found.is_some());
-        let unreadable = OpenTillError::Unreadable;
+        let recent = recent_voids(ledger).map_err(OpenTillError::Unreadable)?;
+        let lag = |cart: &Cart| lag_of(ledger, &recent, cart).map_err(OpenTillError::Unreadable);
         let mut changes = Vec::new();
-        for parked in self.drafts.parked()? {
-            if is_sale(parked.cart.sale).map_err(unreadable)? {
-                changes.push(Change {
-                    drop: Some(parked.cart.sale),
+        for Parked { cart, wall } in self.drafts.parked()? {
+            let change = match lag(&cart)? {
+                Lag::None => continue,
+                Lag::Over => Change {
+                    drop: Some(cart.sale),
                     ..Change::default()
-                });
-            }
+                },
+                Lag::Lines(cart) => Change {
+                    park: Some((cart, wall)),
+                    ..Change::default()
+                },
+            };
+            changes.push(change);
         }
-        if is_sale(self.cart.sale).map_err(unreadable)? {
-            changes.push(Change {
+        match lag(&self.cart)? {
+            Lag::None => {}
+            Lag::Over => changes.push(Change {
                 drop: Some(self.cart.sale),
                 cart: Some(fresh),
                 ..Change::default()
-            });
+            }),
+            Lag::Lines(cart) => changes.push(Change {
+                cart: Some(cart),
+                ..Change::default()
+            }),
         }
         for change in changes {
             self.drafts.commit(&change, None, wall)?;
@@ -697,6 +710,61 @@ fn device_key(path: &Path, entropy: &mut Entropy) -> Result<SigningKey, OpenTill
         .map_err(failed)?;
     file.sync_all().map_err(failed)?;
     Ok(key)
+}
+
+/// Events looked back on for carts that lag; a cart in hand is younger than that.
+const EVENTS_BACK: u64 = 1_000;
+
+/// How far a draft is behind the ledger.
+enum Lag {
+    None,
+    /// Sold or given up.
+    Over,
+    /// The cart without the lines that were taken off.
+    Lines(Cart),
+}
+
+/// Voids of the latest events: the sale, and the line or none for the whole cart.
+fn recent_voids(ledger: &Ledger) -> Result<Vec<(SaleId, Option<u32>)>, LedgerError> {
+    let from = ledger.head().seq.saturating_sub(EVENTS_BACK).max(1);
+    let events = ledger.events(from, EVENTS_BACK as usize + 1, usize::MAX)?;
+    let mut voids = Vec::new();
+    for stored in events {
+        let fact = Event::decode(&stored.bytes).and_then(|event| event.fact());
+        match fact {
+            Ok(Fact::CartVoided(voided)) => voids.push((voided.sale, None)),
+            Ok(Fact::LineVoided(voided)) => voids.push((voided.sale, Some(voided.line))),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(voids)
+}
+
+fn lag_of(
+    ledger: &Ledger,
+    recent: &[(SaleId, Option<u32>)],
+    cart: &Cart,
+) -> Result<Lag, LedgerError> {
+    let voids: Vec<Option<u32>> = recent
+        .iter()
+        .filter(|(sale, _)| *sale == cart.sale)
+        .map(|(_, line)| *line)
+        .collect();
+    if voids.contains(&None) || ledger.sale(cart.sale)?.is_some() {
+        return Ok(Lag::Over);
+    }
+    let known = usize::try_from(cart.voids).unwrap_or(usize::MAX);
+    if voids.len() <= known {
+        return Ok(Lag::None);
+    }
+    let mut cart = cart.clone();
+    for line in voids[known..].iter().flatten() {
+        if let Err(error) = cart.remove_line(*line) {
+            tracing::warn!(error = %error, "a voided line is on no cart");
+        }
+    }
+    cart.voids = u32::try_from(voids.len()).unwrap_or(u32::MAX);
+    Ok(Lag::Lines(cart))
 }
 
 /// Facts and jobs to write beside something else that is answered.

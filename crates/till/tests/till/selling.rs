@@ -4,6 +4,7 @@
 //! 7 %: 7.350 = 6.869 + 0.481.
 
 use domain::event::{Fact, TenderKind};
+use domain::ids::SaleId;
 use domain::quantity::Quantity;
 use serde_json::json;
 use testkit::shop::{
@@ -463,9 +464,6 @@ fn carts_are_parked_found_and_survive_a_restart() {
     });
     shop.advance_ms(1_000);
     shop.scan(SHOE_42);
-    shop.ok(Command::AddTender {
-        tender: tender(TenderKind::Card, Some(20_000)),
-    });
     let second = shop.cart().sale;
     shop.reopen();
     assert_eq!(shop.cart().sale, second, "the cart in hand too");
@@ -479,9 +477,162 @@ fn carts_are_parked_found_and_survive_a_restart() {
     shop.pay_cash(None);
     shop.reopen();
     let cart = shop.cart_of(Command::Recall { sale: second });
-    assert_eq!((cart.tenders.len(), cart.due_minor), (1, 99_900));
+    assert_eq!(cart.due_minor, 119_900);
     shop.pay_cash(None);
     assert_eq!(shop.status().parked, 0);
+    shop.verify_clean();
+}
+
+#[test]
+fn parked_carts_and_settings_survive_signing_out_and_a_restart() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.open();
+    shop.scan(BALL);
+    shop.ok(Command::Park { label: None });
+    let Reply::Settings(mut settings) = shop.ok(Command::GetSettings {}) else {
+        panic!("not settings");
+    };
+    settings.language = domain::catalog::Language::Ar;
+    settings.profile = "generic-80".to_owned();
+    shop.ok(Command::SetSettings {
+        settings: settings.clone(),
+    });
+    shop.ok(Command::SignOut {});
+    shop.reopen();
+    let status = shop.status();
+    assert_eq!((status.parked, status.user), (1, None));
+    assert!(matches!(shop.ok(Command::GetSettings {}), Reply::Settings(kept) if kept == settings));
+    shop.verify_clean();
+}
+
+#[test]
+fn a_cart_that_money_was_taken_for_is_neither_parked_nor_left_behind() {
+    let mut shop = Setup::tunisia().build();
+    shop.open();
+    shop.scan(BALL);
+    shop.ok(Command::Park { label: None });
+    shop.scan(SHOE_42);
+    shop.ok(Command::AddTender {
+        tender: tender(TenderKind::Card, Some(20_000)),
+    });
+    let Reply::Parked { carts } = shop.ok(Command::ListParked {}) else {
+        panic!("not parked carts");
+    };
+    for command in [
+        Command::Park { label: None },
+        Command::Recall {
+            sale: carts[0].sale,
+        },
+        Command::ClearCart {},
+        Command::SignOut {},
+        Command::CloseShift {
+            count: Vec::new(),
+            approval: Some(testkit::shop::approval()),
+        },
+    ] {
+        assert_eq!(shop.refused(command).code, RefusalCode::TendersRecorded);
+    }
+    shop.ok(Command::RemoveTender { index: 0 });
+    shop.ok(Command::SignOut {});
+    shop.verify_clean();
+}
+
+#[test]
+fn a_card_never_pays_more_than_cash_has_left() {
+    let mut shop = Setup::tunisia().build();
+    shop.open();
+    shop.scan(SHOE_42);
+    shop.ok(Command::AddTender {
+        tender: tender(TenderKind::Cash, Some(50_000)),
+    });
+    shop.refused_with(
+        Command::AddTender {
+            tender: tender(TenderKind::Card, Some(119_900)),
+        },
+        RefusalCode::TenderAboveDue,
+        json!({"due_minor": 69_900}),
+    );
+    shop.verify_clean();
+}
+
+#[test]
+fn an_approved_discount_does_not_grow_with_a_smaller_quantity() {
+    let mut shop = Setup::tunisia().build();
+    shop.open();
+    let line = shop.scan(BALL).lines[0].line;
+    let quantity = |quantity| Command::SetQuantity {
+        line,
+        quantity: Quantity(quantity),
+    };
+    shop.ok(quantity(10_000));
+    shop.ok(Command::DiscountLine {
+        line,
+        discount: till::door::DiscountInput::Amount { minor: 59_000 },
+        approval: Some(testkit::shop::approval()),
+    });
+    // 20 % of ten balls were allowed; the same amount off two would be all of them.
+    assert_eq!(
+        shop.refused(quantity(2_000)).code,
+        RefusalCode::DiscountApprovalRequired
+    );
+    shop.ok(quantity(12_000));
+    shop.verify_clean();
+}
+
+#[test]
+fn a_line_or_cart_given_up_just_before_a_crash_stays_given_up() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.open();
+    let drafts = shop.folder().join("drafts.db");
+    let body = || -> String {
+        let db = rusqlite::Connection::open(&drafts).expect("drafts");
+        db.query_row(
+            "SELECT body FROM cart WHERE parked_wall IS NULL",
+            [],
+            |row| row.get(0),
+        )
+        .expect("a cart")
+    };
+    let put_back = |body: &str| {
+        let db = rusqlite::Connection::open(&drafts).expect("drafts");
+        let cart: serde_json::Value = serde_json::from_str(body).expect("a cart");
+        let sale: SaleId = serde_json::from_value(cart["sale"].clone()).expect("an id");
+        db.execute("DELETE FROM cart", []).expect("writable");
+        let id = sale.0.as_bytes().to_vec();
+        db.execute(
+            "INSERT INTO cart (sale, parked_wall, body) VALUES (?1, NULL, ?2)",
+            (&id, body),
+        )
+        .expect("writable");
+    };
+    // A line that was taken off, put back and taken off again: the last void is the one that counts.
+    shop.scan(BALL);
+    shop.scan(SHOE_42);
+    shop.ok(Command::RemoveLine { line: 1 });
+    shop.ok(Command::RestoreLine { line: 1 });
+    let before = body();
+    shop.ok(Command::RemoveLine { line: 1 });
+    shop.close_till();
+    put_back(&before);
+    shop.try_open().expect("the till opens");
+    let cart = shop.cart();
+    assert_eq!(
+        cart.lines.iter().map(|line| line.line).collect::<Vec<_>>(),
+        [2]
+    );
+    // A restored line is no void.
+    shop.ok(Command::RestoreLine { line: 1 });
+    shop.reopen();
+    assert_eq!(shop.cart().lines.len(), 2);
+    // The whole cart.
+    let before = body();
+    let given_up = shop.cart().sale;
+    shop.ok(Command::ClearCart {});
+    shop.close_till();
+    put_back(&before);
+    shop.try_open().expect("the till opens");
+    let cart = shop.cart();
+    assert!(cart.lines.is_empty() && cart.sale != given_up);
     shop.verify_clean();
 }
 
