@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR HANOUT_BIN_DIR
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hanout/tools
 DATA := $(or $(HANOUT_DATA),$(CURDIR)/../shared/data)
 
-.PHONY: help run demo-reset test check fmt bench replay apk-check e2e window ui setup setup-test
+.PHONY: help run not-running demo-reset test check fmt bench replay apk-check e2e window ui setup setup-test
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1 — /p' $(MAKEFILE_LIST)
@@ -22,23 +22,26 @@ ui: setup
 	@cd ui && npm run --silent build
 
 # Without a display the window's app is not built: it is half of the work.
-run: ui ## Build and show the demo chain: server, head office, a till
+run: not-running ui ## Build and show the demo chain: server, head office, a till
 	@echo "building (some minutes the first time)"
 	@cargo build --quiet -p sync-server -p till-http $(if $(DISPLAY)$(WAYLAND_DISPLAY),-p hanout-app)
 	@.ci/demo.sh
+
+not-running:
+	@if [ -e .demo/lock ] && ! flock -n .demo/lock true; then echo "The demo is running already:"; cat .demo/urls; exit 1; fi
 
 demo-reset: ## Throw the demo's data away
 	@if [ -e .demo/lock ] && ! flock -n .demo/lock true; then echo "the demo is running: stop it first"; exit 1; fi
 	@rm -rf .demo && echo "the demo's data are gone"
 
-# The order puts what fails fast first. Clippy and the tests see the built pages.
+# The order puts what fails fast first. Clippy and the tests see the built pages, and the browser and the window
+# drive the programs that `cargo test` has just built: building them apart would compile half the tree twice.
 test: setup-test ## Everything that continuous integration runs
 	cargo fmt --all --check
 	cd ui && npm run --silent build && npm run --silent check && npm test --silent
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	.ci/android-check.sh
-	cargo build --quiet -p sync-server -p till-http -p hanout-app
 	cargo test --workspace
 	node tests/e2e/run.mjs
 	PATH="$(TOOLS)/bin:$$PATH" node tests/window/run.mjs

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # `make run`: the demo chain's server and one till, until Ctrl-C. Data stay under .demo/ between runs.
 set -euo pipefail
+# Passwords, PINs and tokens are in there.
+umask 077
 cd "$(dirname "$0")/.."
 bin=${CARGO_TARGET_DIR:-target}/debug
 demo=$PWD/.demo
@@ -13,6 +15,7 @@ if ! flock -n 9; then
   cat "$demo/urls" 2>/dev/null || true
   exit 1
 fi
+rm -f "$demo/server.json" "$demo/till.json"
 : >"$demo/urls"
 
 children=()
@@ -73,4 +76,6 @@ if [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
     console.log(`  Till          ${t.url}/#token=${t.token}`);' "$demo/till.json" | tee -a "$demo/urls"
 fi
 printf '  Receipts      .demo/receipts/*.png\n\nCtrl-C stops everything.\n'
-wait "$till"
+# Whichever ends first ends the demo.
+wait -n "$server" "$till" || true
+if ! kill -0 "$server" 2>/dev/null; then printf 'The server ended; see .demo/server.log.\n' >&2; fi

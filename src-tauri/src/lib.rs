@@ -73,6 +73,8 @@ fn log_to_stderr() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("HANOUT_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     let log = tracing_subscriber::fmt()
+        // A closed pipe must not bring a thread down: the fallback would print, and panic.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);

@@ -84,8 +84,27 @@ struct Context {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    // A mistyped path must not look like an empty, healthy chain.
+    let makes = matches!(
+        args.command,
+        Command::Serve(_) | Command::Demo(_) | Command::Tenant(setup::TenantCommand::Create { .. })
+    );
+    let data = if makes {
+        DataDir::open(&args.data)
+    } else {
+        DataDir::existing(&args.data)
+    };
+    let data = match data {
+        Ok(data) => data,
+        Err(error) if args.json => {
+            let error = serde_json::json!({ "ok": false, "error": error.to_string() });
+            writeln!(io::stdout(), "{error}")?;
+            return Ok(ExitCode::FAILURE);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let context = Context {
-        data: DataDir::open(&args.data)?,
+        data,
         data_path: args.data,
         json: args.json,
         now: system_clock()(),

@@ -49,11 +49,33 @@ impl DataDir {
     /// [`DataError::Directory`].
     pub fn open(path: &Path) -> Result<DataDir, DataError> {
         let tenants = path.join("tenants");
-        std::fs::create_dir_all(&tenants).map_err(|source| DataError::Directory {
-            path: tenants.clone(),
-            source,
-        })?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        // Tokens, keys and PIN verifiers are in there.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(&tenants)
+            .map_err(|source| DataError::Directory {
+                path: tenants.clone(),
+                source,
+            })?;
         Ok(DataDir { tenants })
+    }
+
+    /// Uses `path`, which must be a data directory already.
+    ///
+    /// # Errors
+    /// [`DataError::Directory`].
+    pub fn existing(path: &Path) -> Result<DataDir, DataError> {
+        let tenants = path.join("tenants");
+        match std::fs::read_dir(&tenants) {
+            Ok(_) => Ok(DataDir { tenants }),
+            Err(source) => Err(DataError::Directory {
+                path: path.to_owned(),
+                source,
+            }),
+        }
     }
 
     /// Tenants by code.

@@ -282,3 +282,23 @@ fn a_directory_that_cannot_be_used_and_a_port_in_use_are_said_clearly() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains("cannot listen on"), "{error}");
 }
+
+#[test]
+fn a_mistyped_folder_is_neither_made_nor_called_healthy() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let missing = folder.path().join("nosuch");
+    for args in [
+        &["verify"][..],
+        &["tenant", "list"],
+        &["store", "list", "--tenant", "atlas"],
+    ] {
+        let answer = json(&missing, args, "", 1);
+        assert_eq!(answer["ok"], false, "{args:?}");
+        assert_eq!(
+            server(&missing, args, "").status.code(),
+            Some(1),
+            "{args:?}"
+        );
+    }
+    assert!(!missing.exists());
+}

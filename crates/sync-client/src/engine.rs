@@ -925,7 +925,9 @@ fn read_reply(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Answer {
         429 | 503 => Answer::Refused(ProtocolError::Busy {
             after_ms: retry_after_ms.unwrap_or(5_000),
         }),
-        500.. => Answer::Down,
+        // A gateway speaks for a server that is down; any other failure in words that are not ours comes from
+        // a stranger.
+        502 | 504 => Answer::Down,
         _ => Answer::Nonsense,
     }
 }

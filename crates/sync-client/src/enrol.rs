@@ -67,7 +67,7 @@ pub fn read(outcome: &TransportOutcome) -> EnrolOutcome {
         _ if matches!(status, 429 | 503) => EnrolOutcome::Busy {
             after_ms: retry_after_ms.unwrap_or(5_000),
         },
-        _ if status >= 500 => EnrolOutcome::Unreachable,
+        _ if matches!(status, 502 | 504) => EnrolOutcome::Unreachable,
         _ => EnrolOutcome::Nonsense,
     }
 }
@@ -86,6 +86,8 @@ mod tests {
 
     #[test]
     fn every_answer_has_one_meaning() {
+        assert_eq!(reply(501, "<html>"), EnrolOutcome::Nonsense);
+        assert_eq!(reply(502, "<html>"), EnrolOutcome::Unreachable);
         assert_eq!(
             reply(200, r#"{"status":"pending","fingerprint":"123456"}"#),
             EnrolOutcome::Pending {

@@ -121,6 +121,8 @@ fn log_to_stderr() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("HANOUT_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt()
+        // A closed pipe must not bring a thread down: the fallback would print, and panic.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
@@ -157,7 +159,7 @@ fn verify(data: &Path, json: bool) -> anyhow::Result<ExitCode> {
     if json {
         println!(
             "{}",
-            serde_json::to_string_pretty(&report).context("cannot write the report")?
+            serde_json::to_string(&report).context("cannot write the report")?
         );
     } else {
         match &report.first_bad {

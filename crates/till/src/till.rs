@@ -185,7 +185,7 @@ impl Till {
             path: data_dir.to_owned(),
             source,
         };
-        fs::create_dir_all(data_dir).map_err(failed)?;
+        make_private_dir(data_dir).map_err(failed)?;
         let lock = File::create(data_dir.join(LOCK_FILE)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -682,6 +682,15 @@ fn default_settings() -> Settings {
         printer: crate::door::PrinterTarget::File,
         profile: "generic-58".to_owned(),
     }
+}
+
+/// Makes a folder that only its owner can look into: it holds the server's token and PIN verifiers.
+fn make_private_dir(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 /// Reads the device key, or makes one that only its owner can read.
