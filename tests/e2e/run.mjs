@@ -67,7 +67,8 @@ function goods() {
 function hands(page, session) {
   const find = (id) => page.locator(`[data-testid="${id}"]`);
   const tap = async (id) => {
-    // Taps are dead for a moment after a screen came up.
+    // Taps are dead for a moment after a screen came up, so the screen has to be there first.
+    await find(id).waitFor({ timeout: DEADLINE_MS });
     await page.waitForSelector('html:not([data-guard])', { state: 'attached', timeout: DEADLINE_MS });
     await find(id).click({ timeout: DEADLINE_MS });
   };
