@@ -97,7 +97,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let data = match data {
         Ok(data) => data,
         Err(error) if args.json => {
-            let error = serde_json::json!({ "ok": false, "error": error.to_string() });
+            let error = format!("{:#}", anyhow::Error::from(error));
+            let error = serde_json::json!({ "ok": false, "error": error });
             writeln!(io::stdout(), "{error}")?;
             return Ok(ExitCode::FAILURE);
         }

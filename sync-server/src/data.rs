@@ -72,7 +72,7 @@ impl DataDir {
         match std::fs::read_dir(&tenants) {
             Ok(_) => Ok(DataDir { tenants }),
             Err(source) => Err(DataError::Directory {
-                path: path.to_owned(),
+                path: tenants,
                 source,
             }),
         }

@@ -124,6 +124,12 @@ fn a_chain_is_set_up_from_nothing() {
     assert_eq!(made["password"].as_str().map(str::len), Some(23));
     let again = json(data, &create, "", 1);
     assert_eq!(again["error"], "tenant sport exists");
+    let alone = json(data, &["verify"], "", 0);
+    for field in ["ok", "first_bad", "streams", "feeds", "projections"] {
+        assert!(alone.get(field).is_some(), "{field}: {alone}");
+    }
+    assert_eq!(alone.get("tenants"), None);
+    assert_eq!(alone, json(data, &["verify", t[0], t[1]], "", 0));
     let mut short = create.to_vec();
     short[3] = "other";
     short.push("--password-stdin");
@@ -259,6 +265,7 @@ fn a_chain_is_set_up_from_nothing() {
         all["tenants"].as_object().map(serde_json::Map::len),
         Some(2)
     );
+    assert_eq!(all["ok"], true);
     let unknown = server(data, &["verify", "--tenant", "nobody"], "");
     assert_eq!(unknown.status.code(), Some(1));
     assert_eq!(
@@ -294,11 +301,27 @@ fn a_mistyped_folder_is_neither_made_nor_called_healthy() {
     ] {
         let answer = json(&missing, args, "", 1);
         assert_eq!(answer["ok"], false, "{args:?}");
-        assert_eq!(
-            server(&missing, args, "").status.code(),
-            Some(1),
-            "{args:?}"
-        );
+        let output = server(&missing, args, "");
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains("nosuch"), "{args:?}: {error}");
+        assert!(error.contains("cannot be used: "), "{args:?}: {error}");
     }
     assert!(!missing.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let create = [
+        "tenant", "create", "--tenant", "sport", "--chain", "Sport", "--admin", "Leïla",
+    ];
+    json(&data, &create, "", 0);
+    for made in [data.clone(), data.join("tenants")] {
+        let mode = std::fs::metadata(&made).expect("made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", made.display());
+    }
 }

@@ -107,6 +107,8 @@ fn nonsense_is_named_waited_out_and_survived() {
             reply(403, b"<html>blocked</html>"),
         ),
         ("a missing page", reply(404, b"not found")),
+        ("a stranger's failure", reply(500, b"<html>oops</html>")),
+        ("a stranger's poverty", reply(501, b"<html>no POST</html>")),
         ("a redirect", TransportOutcome::NotOurs),
         (
             "an enrolment error",
@@ -143,6 +145,7 @@ fn a_server_that_is_down_is_offline_not_a_problem() {
     for outcome in [
         TransportOutcome::Unreachable,
         reply(502, b"<html>bad gateway</html>"),
+        reply(504, b"<html>gateway time-out</html>"),
         reply(500, br#"{"code":"internal"}"#),
     ] {
         let mut world = World::new();
