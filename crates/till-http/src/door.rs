@@ -163,8 +163,8 @@ async fn call(State(door): State<Door>, request: Request) -> Response {
             problem(StatusCode::BAD_REQUEST, "unparsable", &error.to_string())
         }
         Ok(Err(CallError::Stopped)) | Err(_) => {
-            tracing::error!("the till has stopped, ending the program");
             door.stopped.send_replace(true);
+            tracing::error!("the till has stopped, ending the program");
             problem(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopped",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame};
 use till_runtime::{Handle, TillEvent};
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Changes kept for a listener that is slow; it then misses hints, which cost freshness and nothing else.
 const BACKLOG: usize = 64;
@@ -23,13 +23,14 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Listens to the till from now on.
-    pub fn start(handle: &Handle) -> Hub {
+    /// Listens to the till from now on; sets `stopped` when the till hangs up, asked or by a panic.
+    pub fn start(handle: &Handle, stopped: watch::Sender<bool>) -> Hub {
         let (changes, _) = broadcast::channel(BACKLOG);
         let events = handle.subscribe();
         let sender = changes.clone();
         // Ends when the till hangs up.
         tokio::task::spawn_blocking(move || {
+            let _says_so = SaysSo(stopped);
             while let Ok(event) = events.recv() {
                 // Nobody may be listening.
                 let _ = sender.send(Some(event));
@@ -44,6 +45,15 @@ impl Hub {
         let (lines, receiver) = mpsc::channel(BACKLOG);
         tokio::spawn(forward(self.changes.subscribe(), lines));
         EventBody { lines: receiver }
+    }
+}
+
+/// Sets its flag however its scope ends: a till that nobody calls has to be missed too.
+struct SaysSo(watch::Sender<bool>);
+
+impl Drop for SaysSo {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
     }
 }
 
@@ -88,5 +98,30 @@ impl Body for EventBody {
         self.lines
             .poll_recv(context)
             .map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use till_runtime::{Runtime, RuntimeOptions};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_till_that_ends_is_missed_without_a_call() {
+        let folder = tempfile::tempdir().expect("folder");
+        let options = RuntimeOptions::new(folder.path().join("till"), "test");
+        let till = Runtime::start(options).expect("till");
+        let (stopped, mut has_stopped) = watch::channel(false);
+        let _hub = Hub::start(&till.handle(), stopped);
+        assert!(!*has_stopped.borrow());
+        tokio::task::spawn_blocking(move || till.shutdown())
+            .await
+            .expect("shut down");
+        let missed = has_stopped.wait_for(|stopped| *stopped);
+        tokio::time::timeout(Duration::from_secs(30), missed)
+            .await
+            .expect("in time")
+            .expect("the flag was set before its end");
     }
 }

@@ -1,8 +1,5 @@
 //! `hanout-till`: a till without a window.
 
-// The one line on standard output and the reason on standard error are the contract of this program.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -112,7 +109,8 @@ fn main() -> ExitCode {
         Task::Render(options) => render(&options).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("hanout-till: {error:#}");
+        // Nowhere is left to say that standard error is closed.
+        let _ = writeln!(std::io::stderr(), "hanout-till: {error:#}");
         ExitCode::FAILURE
     })
 }
@@ -148,28 +146,31 @@ fn serve(options: Serve) -> anyhow::Result<()> {
         .context("cannot start")?;
     executor.block_on(run(options, |announcement| {
         let line = serde_json::to_string(announcement).expect("an announcement is two texts");
-        println!("{line}");
-        // A reader at the end of a pipe waits for this line.
-        let _ = std::io::stdout().flush();
+        let mut out = std::io::stdout().lock();
+        // A reader at the end of a pipe waits for this line; without one the till works all the same.
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     }))
 }
 
 fn verify(data: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let report = till_runtime::verify(data)?;
+    let mut text = String::new();
     if json {
-        println!(
-            "{}",
-            serde_json::to_string(&report).context("cannot write the report")?
-        );
+        text = serde_json::to_string(&report).context("cannot write the report")?;
+        text.push('\n');
     } else {
         match &report.first_bad {
-            Some(bad) => println!("bad: {} {}: {}", bad.table, bad.key, bad.what),
-            None => println!("ok"),
+            Some(bad) => text.push_str(&format!("bad: {} {}: {}\n", bad.table, bad.key, bad.what)),
+            None => text.push_str("ok\n"),
         }
         for (stream, head) in &report.streams {
-            println!("stream {stream}: {} events, head {}", head.seq, head.hash);
+            let line = format!("stream {stream}: {} events, head {}\n", head.seq, head.hash);
+            text.push_str(&line);
         }
     }
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot write the report")?;
     Ok(if report.ok {
         ExitCode::SUCCESS
     } else {

@@ -78,7 +78,7 @@ pub async fn run(
         .collect();
     let (stopped, mut has_stopped) = watch::channel(false);
     let door = Door {
-        events: events::Hub::start(&handle),
+        events: events::Hub::start(&handle, stopped.clone()),
         handle,
         token: token.as_str().into(),
         address,

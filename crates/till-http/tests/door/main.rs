@@ -442,6 +442,22 @@ fn enrolment_that_fails_says_why() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut talkative = program::program();
+    talkative.env("HANOUT_LOG", "trace").stderr(writer);
+    let till = Till::start_as(talkative, &folder.path().join("till"), &[]);
+    // An enrolment without a server is logged by the till's own thread.
+    till.ok(&json!({ "type": "Enrol", "server": "http://127.0.0.1:1", "code": "a.b" }));
+    wait_until(PATIENCE, "the failure", || {
+        (till.status()["enrolment"]["state"] == "failed").then_some(())
+    });
+    till.stop();
+}
+
+#[test]
 fn a_start_that_cannot_be_is_one_clear_line() {
     let folder = tempfile::tempdir().expect("folder");
     let data = folder.path().join("till");

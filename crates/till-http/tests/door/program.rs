@@ -48,7 +48,12 @@ pub fn run(arguments: &[&str]) -> Output {
 
 impl Till {
     pub fn start(data: &Path, more: &[&str]) -> Till {
-        let mut child = program()
+        Till::start_as(program(), data, more)
+    }
+
+    /// Starts `program`, which may have an environment and a standard error of its own.
+    pub fn start_as(mut program: Command, data: &Path, more: &[&str]) -> Till {
+        let mut child = program
             .arg("serve")
             .arg("--data")
             .arg(data)
