@@ -76,6 +76,17 @@ if [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
     console.log(`  Till          ${t.url}/#token=${t.token}`);' "$demo/till.json" | tee -a "$demo/urls"
 fi
 printf '  Receipts      .demo/receipts/*.png\n\nCtrl-C stops everything.\n'
-# Whichever ends first ends the demo.
-wait -n "$server" "$till" || true
-if ! kill -0 "$server" 2>/dev/null; then printf 'The server ended; see .demo/server.log.\n' >&2; fi
+# Whichever ends first ends the demo. `wait -n` does not see a child that ended before it.
+status=0
+if ! kill -0 "$till" 2>/dev/null; then
+  wait "$till" || status=$?
+elif kill -0 "$server" 2>/dev/null; then
+  wait -n "$server" "$till" || status=$?
+fi
+if ! kill -0 "$server" 2>/dev/null; then
+  printf 'The server ended by itself; see .demo/server.log.\n' >&2
+  status=1
+elif [ "$status" != 0 ]; then
+  printf 'The till ended by itself (exit %s); see .demo/till.log, or above.\n' "$status" >&2
+fi
+exit "$status"
