@@ -165,8 +165,20 @@ facts! {
     LineVoided(LineVoided) = 1,
     /// The drawer was opened.
     DrawerOpened(DrawerOpened) = 1,
+    /// Money was put into a drawer or taken out of it without a sale.
+    CashMoved(CashMoved) = 1,
+    /// A drawer passed from one member of staff to another without being closed.
+    DrawerHandedOver(DrawerHandedOver) = 1,
+    /// A drawer was counted and stays open: a spot check, or a count that did not close the shift.
+    ShiftCounted(ShiftCounted) = 1,
     /// A shift was counted and closed; its Z report is fixed.
     ShiftClosed(ShiftClosed) = 1,
+    /// A day, month or year of this till was closed.
+    PeriodClosed(PeriodClosed) = 1,
+    /// Events that were found after a closing that should have held them were added to it.
+    ClosingSupplemented(ClosingSupplemented) = 1,
+    /// An event of a stream that broke off was taken over as it was written.
+    Adopted(Adopted) = 1,
     /// A document was printed again and marked as a copy.
     Reprinted(Reprinted) = 1,
     /// A manager gave a member of staff a new PIN on this device.
@@ -191,6 +203,12 @@ pub enum StreamReason {
     Restored,
     /// The file was found copied to another machine or path.
     Cloned,
+    /// The file is of this device and place, but ends before what the device wrote last.
+    RolledBack,
+    /// The file could not be read to its end.
+    Damaged,
+    /// Nothing outside the file vouches for it.
+    WitnessMissing,
 }
 
 /// Body of [`Fact::StreamOpened`].
@@ -216,6 +234,15 @@ pub struct StreamOpened {
     pub z_number: u64,
     /// Perpetual total before this stream, in minor units of the store's currency; never resets.
     pub perpetual_minor: i64,
+    /// Last number of each closing before this stream.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub periods: BTreeMap<PeriodKind, u64>,
+    /// Last receipt number per fiscal year in the series before this one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<i32, u64>,
+    /// What the witness outside the file held, when it held another head than `previous`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<StreamHead>,
 }
 
 /// A position in a stream and the hash there.
@@ -251,6 +278,36 @@ pub struct ShiftOpened {
     pub float_minor: i64,
     /// Manager who approved an unusual date, if one was needed.
     pub approved_by: Option<UserId>,
+    /// Key that signs the receipts of the shift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_key: Option<ShiftKey>,
+}
+
+/// A key that lives for one shift, vouched for by the device key, which may sit in a slow keystore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShiftKey {
+    /// Ed25519 public key, hexadecimal.
+    pub public_key: String,
+    /// The device key's signature over [`shift_key_message`], hexadecimal. None where the device's algorithm gives
+    /// another signature every time: those never enter a body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+
+/// The message with which a device key vouches for the key of a shift.
+pub fn shift_key_message(
+    tenant: &TenantId,
+    stream: StreamId,
+    shift: ShiftId,
+    public_key: &[u8; 32],
+) -> Vec<u8> {
+    let mut message = b"hanout-shift-key-1\0".to_vec();
+    message.extend_from_slice(tenant.as_str().as_bytes());
+    message.push(0);
+    message.extend_from_slice(&stream.0);
+    message.extend_from_slice(shift.0.as_bytes());
+    message.extend_from_slice(public_key);
+    message
 }
 
 /// How something was paid.
@@ -483,6 +540,105 @@ pub struct DrawerOpened {
     pub user: UserId,
     /// Why.
     pub reason: DrawerReason,
+    /// Number of the slip, for an opening without a sale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slip: Option<SlipNumber>,
+    /// The reason given, for an opening without a sale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Number of a cash slip: gap-free per stream and fiscal year, apart from receipts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlipNumber {
+    /// As printed, see [`crate::number::slip_number`].
+    pub number: String,
+    /// Sequence within (stream, fiscal year).
+    pub number_seq: u64,
+}
+
+/// Which way money moved that was no sale.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    ts_rs::TS,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum CashMovement {
+    /// Into the drawer: change from the bank, money found.
+    PayIn,
+    /// Out of the drawer for an expense.
+    PayOut,
+    /// Out of the drawer into the safe.
+    Drop,
+}
+
+/// Body of [`Fact::CashMoved`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashMoved {
+    /// Shift of the drawer.
+    pub shift: ShiftId,
+    /// Which way.
+    pub movement: CashMovement,
+    /// Slip.
+    pub slip: SlipNumber,
+    /// Trading day.
+    pub business_date: BusinessDate,
+    /// How much, above zero.
+    pub amount_minor: i64,
+    /// Why; no names of people.
+    pub reason: String,
+    /// Who.
+    pub user: UserId,
+    /// Manager who approved, where one was needed.
+    pub approved_by: Option<UserId>,
+}
+
+/// Body of [`Fact::DrawerHandedOver`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrawerHandedOver {
+    /// Shift of the drawer.
+    pub shift: ShiftId,
+    /// Who answered for it.
+    pub from: UserId,
+    /// Who answers for it from now on; signed with their PIN.
+    pub to: UserId,
+    /// What both counted, if they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<DrawerCount>,
+}
+
+/// Money counted in a drawer beside what should be there. A difference is noted; only closing books it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrawerCount {
+    /// Pieces by denomination.
+    pub count: CashCount,
+    /// Sum of the count.
+    pub counted_minor: i64,
+    /// Cash that should be there.
+    pub expected_minor: i64,
+}
+
+/// Body of [`Fact::ShiftCounted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShiftCounted {
+    /// Shift of the drawer.
+    pub shift: ShiftId,
+    /// Who counted.
+    pub user: UserId,
+    /// The till did not show what should be there.
+    pub blind: bool,
+    /// What was counted.
+    pub count: DrawerCount,
 }
 
 /// Body of [`Fact::ShiftClosed`]: the Z report. Immutable once written.
@@ -510,6 +666,12 @@ pub struct ShiftClosed {
     pub difference_minor: i64,
     /// Sum of all sales ever on this till, this shift included; never resets.
     pub perpetual_minor: i64,
+    /// The till did not show what should be there before it was counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blind: bool,
+    /// Proposed to be banked: what was counted without the float that the next shift needs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub deposit: CashCount,
 }
 
 /// What a shift came to; an X report shows it, a Z report fixes it.
@@ -541,6 +703,154 @@ pub struct ShiftTotals {
     pub float_minor: i64,
     /// Cash that should be in the drawer.
     pub expected_minor: i64,
+    /// Money put in and taken out without a sale, by kind; magnitudes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub moved_minor: BTreeMap<CashMovement, i64>,
+    /// Openings of the drawer without a sale.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub no_sales: u64,
+    /// Counts that did not close the shift.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub counts: u64,
+    /// Times that the drawer was handed over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hand_overs: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Length of a period that is closed for good.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    ts_rs::TS,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum PeriodKind {
+    /// A trading day.
+    Day,
+    /// A calendar month of trading days.
+    Month,
+    /// A fiscal year.
+    Year,
+}
+
+/// A run of events of one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// First event covered.
+    pub from_seq: u64,
+    /// Last event covered, and the hash there.
+    pub to: StreamHead,
+}
+
+/// A closing that another one refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosingRef {
+    /// Its number.
+    pub number: u64,
+    /// Its event, and the chain hash after it.
+    pub at: StreamHead,
+}
+
+/// Body of [`Fact::PeriodClosed`]: totals of everything between two closings of a kind. Written by itself when a
+/// shift opens on a later day, before its first sale, so that nothing on this stream is ever late.
+///
+/// # Source
+/// NF525 model (BOI-TVA-DECLA-30-10-30): daily, monthly and yearly closings with a perpetual total.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodClosed {
+    /// Day, month or year.
+    pub period: PeriodKind,
+    /// 1, 2, 3... for each kind on this till.
+    pub number: u64,
+    /// First trading day in it.
+    pub from: BusinessDate,
+    /// Last trading day in it, which names the period: `2026-11-22`, `2026-11`, `2026`.
+    pub to: BusinessDate,
+    /// Events covered: from the closing of the kind before to the event before this.
+    pub covers: Span,
+    /// First and last Z report in it; none when no shift was closed.
+    pub z_numbers: Option<(u64, u64)>,
+    /// Totals.
+    pub totals: PeriodTotals,
+    /// Sum of all sales ever on this till, this period included; never resets.
+    pub perpetual_minor: i64,
+    /// The closing of this kind before, on this stream or the one before it.
+    pub previous: Option<ClosingRef>,
+}
+
+/// What a period came to. Sums of facts in the order of the journal, whichever drawer they were in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PeriodTotals {
+    /// Receipts of sales.
+    pub sales: u64,
+    /// Receipts of reversals.
+    pub reversals: u64,
+    /// Units sold minus units taken back.
+    pub units: Quantity,
+    /// Sum of the totals of sales.
+    pub sales_minor: i64,
+    /// Sum of the totals of reversals; zero or negative.
+    pub reversals_minor: i64,
+    /// Discounts given.
+    pub discounts_minor: i64,
+    /// Cash rounding.
+    pub rounding_minor: i64,
+    /// Levies by code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levies_minor: BTreeMap<String, i64>,
+    /// Net and tax per rate, ascending.
+    pub taxes: Vec<TaxTotal>,
+    /// Money kept per kind of tender.
+    pub tenders_minor: BTreeMap<TenderKind, i64>,
+    /// Money moved without a sale, by kind; magnitudes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub moved_minor: BTreeMap<CashMovement, i64>,
+    /// Differences found when shifts were closed.
+    pub over_short_minor: i64,
+    /// Shifts closed.
+    pub shifts: u64,
+    /// Change of the balance of every account over the period; sums to zero.
+    pub accounts_minor: BTreeMap<String, i64>,
+}
+
+/// Body of [`Fact::ClosingSupplemented`]: numbered, chained to the closing it adds to, and never part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosingSupplemented {
+    /// Kind of the closing added to.
+    pub period: PeriodKind,
+    /// The closing.
+    pub of: ClosingRef,
+    /// 1, 2, 3... for the closing.
+    pub number: u64,
+    /// Events of the broken stream that were found.
+    pub covers: Span,
+    /// What they add.
+    pub totals: PeriodTotals,
+    /// Perpetual total with them.
+    pub perpetual_minor: i64,
+}
+
+/// Body of [`Fact::Adopted`]. The event inside keeps its id, number and meaning; who reads facts reads the inner one,
+/// once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// Where the event stood, and the chain hash after it there.
+    pub at: StreamHead,
+    /// The event's bytes as they were written: UTF-8 JSON as text.
+    pub bytes: String,
 }
 
 /// Body of [`Fact::Reprinted`].
@@ -581,6 +891,33 @@ pub struct ClockJumped {
     pub expected_wall: i64,
     /// Wall clock found.
     pub found_wall: i64,
+}
+
+/// Difference of the wall clock to the clock since boot from which a jump is written down.
+pub const CLOCK_JUMP_MS: i64 = 2 * 60 * 1_000;
+
+impl ClockJumped {
+    /// The jump between two readings, if there is one: against the clock since boot within one boot, and backwards
+    /// across boots.
+    pub fn between(wall: i64, boot: Boot, now: &crate::time::Now) -> Option<ClockJumped> {
+        let same_boot = boot.id == now.boot.id && now.boot.ms >= boot.ms;
+        let expected_wall = if same_boot {
+            let passed = i64::try_from(now.boot.ms - boot.ms).unwrap_or(i64::MAX);
+            wall.saturating_add(passed)
+        } else {
+            wall
+        };
+        let off = now.wall_ms.saturating_sub(expected_wall);
+        let jumped = if same_boot {
+            off.saturating_abs() > CLOCK_JUMP_MS
+        } else {
+            off < -CLOCK_JUMP_MS
+        };
+        jumped.then_some(ClockJumped {
+            expected_wall,
+            found_wall: now.wall_ms,
+        })
+    }
 }
 
 /// Body of [`Fact::StockCounted`].

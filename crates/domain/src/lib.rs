@@ -21,6 +21,7 @@ pub mod number;
 pub mod sale;
 pub mod tax;
 
+pub mod period;
 pub mod posting;
 pub mod shift;
 pub mod stock;

@@ -16,6 +16,17 @@ pub fn receipt_number(
     format!("{store}-{till}-{}-{fiscal_year}-{seq:06}", stream.series())
 }
 
+/// `LM-01-7ZK3Q-2026-C000012`: a cash slip, in a series of its own beside the receipts.
+pub fn slip_number(
+    store: &StoreId,
+    till: &TillId,
+    stream: StreamId,
+    fiscal_year: i32,
+    seq: u64,
+) -> String {
+    format!("{store}-{till}-{}-{fiscal_year}-C{seq:06}", stream.series())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //! fact's postings sum to zero, in money and per variant.
 
 use crate::config::Rate;
-use crate::event::{Fact, SaleBody, TenderKind};
+use crate::event::{CashMovement, Fact, SaleBody, TenderKind};
 use crate::ids::{LocationId, VariantId};
 use crate::money::MoneyError;
 use crate::quantity::Quantity;
@@ -12,7 +12,7 @@ use crate::stock::movements;
 /// A money account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Account {
-    /// The drawer.
+    /// The drawers of a till.
     Cash,
     /// Card payments to come from the acquirer.
     Card,
@@ -20,8 +20,8 @@ pub enum Account {
     Other,
     /// The safe that floats come from.
     Safe,
-    /// Sales, net of tax.
-    Revenue,
+    /// Sales at a tax rate, net of it.
+    Revenue(Rate),
     /// Tax collected at a rate.
     Tax(Rate),
     /// A levy collected for the state.
@@ -30,6 +30,10 @@ pub enum Account {
     Rounding,
     /// Differences found at closing.
     OverShort,
+    /// Money that came into a drawer from elsewhere.
+    PaidIn,
+    /// Expenses paid from a drawer.
+    PaidOut,
 }
 
 impl Account {
@@ -40,11 +44,13 @@ impl Account {
             Account::Card => "card".to_owned(),
             Account::Other => "other".to_owned(),
             Account::Safe => "safe".to_owned(),
-            Account::Revenue => "revenue".to_owned(),
+            Account::Revenue(rate) => format!("revenue:{rate}"),
             Account::Tax(rate) => format!("tax:{rate}"),
             Account::Levy(code) => format!("levy:{code}"),
             Account::Rounding => "rounding".to_owned(),
             Account::OverShort => "over_short".to_owned(),
+            Account::PaidIn => "paid_in".to_owned(),
+            Account::PaidOut => "paid_out".to_owned(),
         }
     }
 }
@@ -79,10 +85,23 @@ pub fn postings(fact: &Fact) -> Result<Vec<Posting>, MoneyError> {
             entries.extend(pair(Account::Safe, Account::Cash, closed.counted_minor)?);
             entries
         }
+        Fact::CashMoved(moved) => {
+            let (debit, credit) = match moved.movement {
+                CashMovement::PayIn => (Account::Cash, Account::PaidIn),
+                CashMovement::PayOut => (Account::PaidOut, Account::Cash),
+                CashMovement::Drop => (Account::Safe, Account::Cash),
+            };
+            pair(debit, credit, moved.amount_minor)?
+        }
         Fact::StreamOpened(_)
         | Fact::CartVoided(_)
         | Fact::LineVoided(_)
         | Fact::DrawerOpened(_)
+        | Fact::DrawerHandedOver(_)
+        | Fact::ShiftCounted(_)
+        | Fact::PeriodClosed(_)
+        | Fact::ClosingSupplemented(_)
+        | Fact::Adopted(_)
         | Fact::Reprinted(_)
         | Fact::PinReset(_)
         | Fact::SignInBlocked(_)
@@ -123,20 +142,16 @@ fn sale_postings(sale: &SaleBody) -> Result<Vec<Posting>, MoneyError> {
             amount_minor: kept,
         });
     }
-    let mut revenue = 0_i64;
     for tax in &sale.taxes {
-        revenue = revenue
-            .checked_add(tax.net_minor)
-            .ok_or(MoneyError::Overflow)?;
+        postings.push(Posting {
+            account: Account::Revenue(tax.rate),
+            amount_minor: credit(tax.net_minor)?,
+        });
         postings.push(Posting {
             account: Account::Tax(tax.rate),
             amount_minor: credit(tax.tax_minor)?,
         });
     }
-    postings.push(Posting {
-        account: Account::Revenue,
-        amount_minor: credit(revenue)?,
-    });
     for levy in &sale.levies {
         postings.push(Posting {
             account: Account::Levy(levy.code.clone()),

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Fact, SaleBody, ShiftOpened, ShiftTotals, TaxTotal, TenderKind};
+use crate::event::{
+    CashMoved, CashMovement, Fact, SaleBody, ShiftOpened, ShiftTotals, TaxTotal, TenderKind,
+};
 use crate::money::MoneyError;
 use crate::quantity::Quantity;
 
-fn add(sum: &mut i64, amount: i64) -> Result<(), MoneyError> {
+pub(crate) fn add(sum: &mut i64, amount: i64) -> Result<(), MoneyError> {
     *sum = sum.checked_add(amount).ok_or(MoneyError::Overflow)?;
     Ok(())
 }
@@ -43,10 +45,32 @@ impl ShiftTotals {
                 self.voided_carts += 1;
                 Ok(())
             }
+            Fact::CashMoved(moved) => {
+                add(
+                    self.moved_minor.entry(moved.movement).or_insert(0),
+                    moved.amount_minor,
+                )?;
+                add(&mut self.expected_minor, moved.signed_minor()?)
+            }
+            Fact::DrawerOpened(opened) => {
+                // Openings from before there were slips stand in no report.
+                self.no_sales += u64::from(opened.slip.is_some());
+                Ok(())
+            }
+            Fact::DrawerHandedOver(_) => {
+                self.hand_overs += 1;
+                Ok(())
+            }
+            Fact::ShiftCounted(_) => {
+                self.counts += 1;
+                Ok(())
+            }
             Fact::StreamOpened(_)
             | Fact::ShiftOpened(_)
-            | Fact::DrawerOpened(_)
             | Fact::ShiftClosed(_)
+            | Fact::PeriodClosed(_)
+            | Fact::ClosingSupplemented(_)
+            | Fact::Adopted(_)
             | Fact::Reprinted(_)
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
@@ -72,7 +96,7 @@ impl ShiftTotals {
                 levy.minor,
             )?;
         }
-        self.add_taxes(&sale.taxes)?;
+        add_taxes(&mut self.taxes, &sale.taxes)?;
         for (kind, kept) in kept_by_kind(sale)? {
             add(self.tenders_minor.entry(kind).or_insert(0), kept)?;
             if kind == TenderKind::Cash {
@@ -81,26 +105,42 @@ impl ShiftTotals {
         }
         Ok(())
     }
+}
 
-    fn add_taxes(&mut self, taxes: &[TaxTotal]) -> Result<(), MoneyError> {
-        for tax in taxes {
-            let place = self.taxes.binary_search_by_key(&tax.rate, |sum| sum.rate);
-            let index = place.unwrap_or_else(|index| {
-                self.taxes.insert(
-                    index,
-                    TaxTotal {
-                        rate: tax.rate,
-                        net_minor: 0,
-                        tax_minor: 0,
-                    },
-                );
-                index
-            });
-            add(&mut self.taxes[index].net_minor, tax.net_minor)?;
-            add(&mut self.taxes[index].tax_minor, tax.tax_minor)?;
+impl CashMoved {
+    /// What the movement adds to the drawer, in minor units.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn signed_minor(&self) -> Result<i64, MoneyError> {
+        match self.movement {
+            CashMovement::PayIn => Ok(self.amount_minor),
+            CashMovement::PayOut | CashMovement::Drop => {
+                self.amount_minor.checked_neg().ok_or(MoneyError::Overflow)
+            }
         }
-        Ok(())
     }
+}
+
+/// Adds net and tax per rate, keeping the rates ascending.
+pub(crate) fn add_taxes(sums: &mut Vec<TaxTotal>, taxes: &[TaxTotal]) -> Result<(), MoneyError> {
+    for tax in taxes {
+        let place = sums.binary_search_by_key(&tax.rate, |sum| sum.rate);
+        let index = place.unwrap_or_else(|index| {
+            sums.insert(
+                index,
+                TaxTotal {
+                    rate: tax.rate,
+                    net_minor: 0,
+                    tax_minor: 0,
+                },
+            );
+            index
+        });
+        add(&mut sums[index].net_minor, tax.net_minor)?;
+        add(&mut sums[index].tax_minor, tax.tax_minor)?;
+    }
+    Ok(())
 }
 
 /// Money kept per kind of tender: for cash, tendered minus change.

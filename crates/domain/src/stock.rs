@@ -80,6 +80,12 @@ pub fn movements(fact: &Fact) -> Vec<Movement> {
         | Fact::PinReset(_)
         | Fact::SignInBlocked(_)
         | Fact::ClockJumped(_)
+        | Fact::CashMoved(_)
+        | Fact::DrawerHandedOver(_)
+        | Fact::ShiftCounted(_)
+        | Fact::PeriodClosed(_)
+        | Fact::ClosingSupplemented(_)
+        | Fact::Adopted(_)
         | Fact::StockCounted(_) => Vec::new(),
     }
 }

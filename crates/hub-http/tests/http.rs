@@ -215,6 +215,9 @@ impl Till {
             previous: None,
             z_number: 0,
             perpetual_minor: 0,
+            periods: std::collections::BTreeMap::new(),
+            numbers: std::collections::BTreeMap::new(),
+            witness: None,
         });
         let event = Event {
             stream,

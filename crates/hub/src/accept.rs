@@ -469,6 +469,12 @@ impl Intake<'_, '_> {
             | Fact::Reprinted(_)
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
+            | Fact::CashMoved(_)
+            | Fact::DrawerHandedOver(_)
+            | Fact::ShiftCounted(_)
+            | Fact::PeriodClosed(_)
+            | Fact::ClosingSupplemented(_)
+            | Fact::Adopted(_)
             | Fact::ClockJumped(_) => Ok(()),
         }
     }

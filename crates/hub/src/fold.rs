@@ -64,6 +64,12 @@ impl<'t, 'c> Fold<'t, 'c> {
             | Fact::Reprinted(_)
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
+            | Fact::CashMoved(_)
+            | Fact::DrawerHandedOver(_)
+            | Fact::ShiftCounted(_)
+            | Fact::PeriodClosed(_)
+            | Fact::ClosingSupplemented(_)
+            | Fact::Adopted(_)
             | Fact::ClockJumped(_) => {}
         }
         Ok(())

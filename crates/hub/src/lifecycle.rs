@@ -73,6 +73,9 @@ impl Hub {
             previous: None,
             z_number: 0,
             perpetual_minor: 0,
+            periods: std::collections::BTreeMap::new(),
+            numbers: std::collections::BTreeMap::new(),
+            witness: None,
         });
         store.write(|tx| -> StoreResult<()> {
             tx.set_meta("tenant", identity.tenant.as_str())?;

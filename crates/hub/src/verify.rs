@@ -213,6 +213,12 @@ impl Refold {
             | Fact::Reprinted(_)
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
+            | Fact::CashMoved(_)
+            | Fact::DrawerHandedOver(_)
+            | Fact::ShiftCounted(_)
+            | Fact::PeriodClosed(_)
+            | Fact::ClosingSupplemented(_)
+            | Fact::Adopted(_)
             | Fact::ClockJumped(_) => Ok(()),
         }
     }

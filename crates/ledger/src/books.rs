@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use domain::event::ShiftTotals;
-use domain::ids::ShiftId;
+use domain::event::{Fact, ShiftOpened, ShiftTotals};
+use domain::ids::{ShiftId, UserId};
 use domain::time::BusinessDate;
 use rusqlite::OptionalExtension as _;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
+use crate::projection::balances;
 use crate::sql::corrupt;
 
 /// State after the last event. Stored as one text, which `verify` computes anew.
@@ -29,7 +30,56 @@ pub(crate) struct OpenBooks {
     pub shift: ShiftId,
     pub drawer: u32,
     pub business_date: BusinessDate,
+    /// Who answers for the drawer.
+    pub holder: UserId,
     pub totals: ShiftTotals,
+}
+
+impl OpenBooks {
+    /// Books of a drawer that was just opened.
+    pub(crate) fn new(opened: &ShiftOpened) -> OpenBooks {
+        OpenBooks {
+            shift: opened.shift,
+            drawer: opened.drawer,
+            business_date: opened.business_date,
+            holder: opened.user,
+            totals: ShiftTotals::open(opened),
+        }
+    }
+
+    /// Adds a fact of the shift.
+    pub(crate) fn take(&mut self, fact: &Fact) -> Result<(), LedgerError> {
+        if let Fact::DrawerHandedOver(handed) = fact {
+            self.holder = handed.to;
+        }
+        Ok(self.totals.apply(fact)?)
+    }
+}
+
+/// Shift that a fact is counted in; none for facts of no shift.
+pub(crate) fn shift_of(fact: &Fact) -> Option<ShiftId> {
+    match fact {
+        Fact::SaleCompleted(sale) => Some(sale.shift),
+        Fact::Reversed(reversed) => Some(reversed.mirror.shift),
+        Fact::CartVoided(voided) => voided.shift,
+        Fact::LineVoided(voided) => voided.shift,
+        Fact::CashMoved(moved) => Some(moved.shift),
+        // Openings without a slip stood in no report when they were written.
+        Fact::DrawerOpened(opened) => opened.slip.as_ref().map(|_| opened.shift),
+        Fact::DrawerHandedOver(handed) => Some(handed.shift),
+        Fact::ShiftCounted(counted) => Some(counted.shift),
+        Fact::StreamOpened(_)
+        | Fact::ShiftOpened(_)
+        | Fact::ShiftClosed(_)
+        | Fact::PeriodClosed(_)
+        | Fact::ClosingSupplemented(_)
+        | Fact::Adopted(_)
+        | Fact::Reprinted(_)
+        | Fact::PinReset(_)
+        | Fact::SignInBlocked(_)
+        | Fact::ClockJumped(_)
+        | Fact::StockCounted(_) => None,
+    }
 }
 
 impl Books {
@@ -57,6 +107,33 @@ impl Books {
             }
         }
         Ok(())
+    }
+
+    /// Takes a fact that is in the journal already: for computing the books anew.
+    pub(crate) fn replay(&mut self, seq: u64, fact: &Fact) -> Result<(), LedgerError> {
+        match fact {
+            Fact::ShiftOpened(opened) => {
+                self.open.insert(seq, OpenBooks::new(opened));
+            }
+            Fact::ShiftClosed(closed) => self.open.retain(|_, open| open.shift != closed.shift),
+            _ => {
+                if let Some((_, open)) = shift_of(fact).and_then(|shift| self.shift(shift)) {
+                    open.take(fact)?;
+                }
+            }
+        }
+        let receipt = match fact {
+            Fact::SaleCompleted(sale) => Some(sale),
+            Fact::Reversed(reversed) => Some(&reversed.mirror),
+            _ => None,
+        };
+        if let Some(sale) = receipt {
+            self.perpetual_minor = self
+                .perpetual_minor
+                .checked_add(sale.total_minor)
+                .ok_or(LedgerError::Overflow)?;
+        }
+        self.post(&balances(fact)?)
     }
 
     /// The open shift with `id`, and the event that opened it.

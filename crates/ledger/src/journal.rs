@@ -1,9 +1,10 @@
 //! The journal: appending facts, and reading events back as they are stored.
 
-use domain::event::{Event, Fact, StreamHead, chain_hash, genesis_hash};
+use domain::event::{ClockJumped, Event, Fact, StreamHead, chain_hash, genesis_hash};
 use domain::ids::{Digest, EventId};
 use domain::time::Now;
 use rusqlite::{Connection, OptionalExtension as _};
+use sha2::{Digest as _, Sha256};
 
 use crate::error::LedgerError;
 use crate::ledger::{Ledger, WriteTx};
@@ -87,8 +88,36 @@ impl WriteTx<'_> {
         id: EventId,
         fact: &Fact,
     ) -> Result<StreamHead, LedgerError> {
-        self.step(|ledger| append(ledger, now, id, fact))
+        self.step(|ledger| {
+            // What follows a jump is read with the jump in mind, so it stands before it.
+            let (wall, boot) = ledger.clocks;
+            if let Some(jumped) = ClockJumped::between(wall, boot, now) {
+                append(ledger, now, beside(id), &Fact::ClockJumped(jumped))?;
+            }
+            append(ledger, now, id, fact)
+        })
     }
+}
+
+/// A second id for an event that comes with the one of `id`; the same for the same id.
+fn beside(id: EventId) -> EventId {
+    let mut hasher = Sha256::new();
+    hasher.update(b"hanout-beside-1\0");
+    hasher.update(id.0.as_bytes());
+    let hash: [u8; 32] = hasher.finalize().into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    EventId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// Appends a closing in the midst of a command's other facts.
+pub(crate) fn append_closing(
+    ledger: &mut Ledger,
+    now: &Now,
+    id: EventId,
+    fact: &Fact,
+) -> Result<StreamHead, LedgerError> {
+    append(ledger, now, id, fact)
 }
 
 fn append(
@@ -124,6 +153,7 @@ fn append(
         hash,
     };
     ledger.hlc = event.hlc;
+    ledger.clocks = (event.wall, event.boot);
     Ok(ledger.head)
 }
 

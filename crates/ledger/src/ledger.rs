@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use domain::config::StoreConfig;
 use domain::event::{StreamHead, StreamOpened, StreamReason};
 use domain::ids::{DeviceId, LocationId, StoreId, StreamId, TenantId, TillId};
-use domain::time::Hlc;
+use domain::time::{Boot, Hlc};
 use rusqlite::{CachedStatement, Connection};
 
 use crate::books::Books;
@@ -61,6 +61,12 @@ pub(crate) struct Cache {
     pub variant_count: Option<u32>,
 }
 
+/// What the wall clock and the clock since boot said.
+pub(crate) type Clocks = (i64, Boot);
+
+/// Where the journal stands: its head, the hybrid clock, and the clocks of the last event.
+pub(crate) type Position = (StreamHead, Hlc, Clocks);
+
 /// A till's ledger, open for the one writer, or for reading beside it.
 pub struct Ledger {
     /// None after a failure that left the connection in doubt; [`Ledger::ensure_open`] makes a new one.
@@ -72,6 +78,8 @@ pub struct Ledger {
     pub(crate) opened: StreamOpened,
     pub(crate) head: StreamHead,
     pub(crate) hlc: Hlc,
+    /// Clocks of the last event.
+    pub(crate) clocks: Clocks,
     pub(crate) cache: RefCell<Cache>,
 }
 
@@ -91,8 +99,7 @@ impl Ledger {
         options: OpenOptions,
         identity: Identity,
         opened: StreamOpened,
-        head: StreamHead,
-        hlc: Hlc,
+        (head, hlc, clocks): Position,
     ) -> Ledger {
         Ledger {
             conn: Some(conn),
@@ -102,6 +109,7 @@ impl Ledger {
             opened,
             head,
             hlc,
+            clocks,
             cache: RefCell::default(),
         }
     }
@@ -158,10 +166,9 @@ impl Ledger {
         // What stood in the log may never have reached the disk; copying it into the file and syncing that
         // makes sure, before anybody is told that it is there.
         flush(&conn)?;
-        let (head, hlc) = check_head(&conn, self.identity.stream)?;
+        let position = check_head(&conn, self.identity.stream)?;
         self.conn = Some(conn);
-        self.head = head;
-        self.hlc = hlc;
+        self.set_position(position);
         self.forget_cached();
         Ok(())
     }
@@ -175,6 +182,10 @@ impl Ledger {
         self.conn()?
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
+    }
+
+    fn set_position(&mut self, (head, hlc, clocks): Position) {
+        (self.head, self.hlc, self.clocks) = (head, hlc, clocks);
     }
 
     pub(crate) fn conn(&self) -> Result<&Connection, LedgerError> {
@@ -200,17 +211,13 @@ impl Ledger {
     }
 
     /// Finds out whether a transaction whose COMMIT failed is in the file.
-    fn settle(
-        &mut self,
-        before: (StreamHead, Hlc),
-        error: rusqlite::Error,
-    ) -> Result<(), LedgerError> {
+    fn settle(&mut self, before: Position, error: rusqlite::Error) -> Result<(), LedgerError> {
         let wanted = self.head;
         let failure = Err(LedgerError::from(error));
         match self.place {
             Place::File(_) => self.conn = None,
             Place::Memory | Place::ReadOnly => {
-                (self.head, self.hlc) = before;
+                self.set_position(before);
                 self.forget_cached();
                 return match &self.conn {
                     Some(conn) if !conn.is_autocommit() => {
@@ -221,7 +228,7 @@ impl Ledger {
                 };
             }
         }
-        (self.head, self.hlc) = before;
+        self.set_position(before);
         match self.ensure_open() {
             Ok(()) if wanted != before.0 && self.head == wanted => {
                 tracing::warn!(
@@ -249,7 +256,7 @@ const CLOSED: StorageError = StorageError {
 /// Once one of its steps has failed it can only be given up.
 pub struct WriteTx<'a> {
     pub(crate) ledger: &'a mut Ledger,
-    before: (StreamHead, Hlc),
+    before: Position,
     state: TxState,
 }
 
@@ -272,7 +279,7 @@ impl Drop for WriteTx<'_> {
         if self.state == TxState::Ended {
             return;
         }
-        (self.ledger.head, self.ledger.hlc) = self.before;
+        self.ledger.set_position(self.before);
         self.ledger.forget_cached();
         let rolled_back = match &self.ledger.conn {
             // A full disk or a failed write has ended the transaction already.
@@ -319,7 +326,7 @@ impl<'a> WriteTx<'a> {
             return Err(storage(StorageKind::ReadOnly));
         }
         ledger.prepare("BEGIN IMMEDIATE")?.execute([])?;
-        let before = (ledger.head, ledger.hlc);
+        let before = (ledger.head, ledger.hlc, ledger.clocks);
         Ok(WriteTx {
             ledger,
             before,
@@ -406,6 +413,9 @@ mod tests {
                 previous: None,
                 z_number: 0,
                 perpetual_minor: 0,
+                periods: std::collections::BTreeMap::new(),
+                numbers: std::collections::BTreeMap::new(),
+                witness: None,
             },
         }
     }

@@ -6,14 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domain::event::{Event, Fact, StreamHead, StreamOpened, chain_hash, genesis_hash};
+use domain::event::{Event, EventError, Fact, StreamHead, StreamOpened, chain_hash, genesis_hash};
 use domain::ids::{Digest, EventId, LocationId, StreamId};
-use domain::time::{Hlc, Now};
+use domain::time::{Boot, Hlc, Now};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use crate::books::Books;
 use crate::error::{OpenError, StorageKind, classify};
-use crate::ledger::{Identity, Ledger, NewStream, Place};
+use crate::ledger::{Identity, Ledger, NewStream, Place, Position};
 use crate::sql::N;
 
 /// Lowest SQLite version accepted: earlier ones can damage a file when the write-ahead log is reset while
@@ -57,13 +58,24 @@ struct Migration {
     /// Oldest program, by the latest format that it knows, that may still open the file afterwards.
     understood_from: u32,
     sql: &'static str,
+    /// The books are computed anew from the journal after it.
+    books_anew: bool,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    understood_from: 1,
-    sql: include_str!("migrations/0001_ledger.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        understood_from: 1,
+        sql: include_str!("migrations/0001_ledger.sql"),
+        books_anew: false,
+    },
+    Migration {
+        version: 2,
+        understood_from: 2,
+        sql: include_str!("migrations/0002_cash_and_periods.sql"),
+        books_anew: true,
+    },
+];
 
 impl Ledger {
     /// Creates the file with its stream's first event. The file appears whole or not at all.
@@ -337,7 +349,7 @@ fn migrate(
         target.close().map_err(|(_, error)| error)?;
     }
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let steps = || -> Result<(), rusqlite::Error> {
+    let steps = || -> Result<(), OpenError> {
         conn.execute_batch("CREATE TABLE IF NOT EXISTS format (only INTEGER PRIMARY KEY CHECK (only = 1), understood_from INTEGER NOT NULL) STRICT")?;
         for migration in migrations.iter().filter(|step| step.version > found) {
             conn.execute_batch(migration.sql)?;
@@ -347,17 +359,41 @@ fn migrate(
             )?;
             conn.pragma_update(None, "user_version", migration.version)?;
         }
+        let mut steps = migrations.iter().filter(|step| step.version > found);
+        if found > 0 && steps.any(|step| step.books_anew) {
+            compute_books(conn)?;
+        }
         conn.pragma_update(None, "application_id", APPLICATION_ID)?;
-        conn.execute_batch("COMMIT")
+        Ok(conn.execute_batch("COMMIT")?)
     };
     if let Err(error) = steps() {
         if !conn.is_autocommit() {
             conn.execute_batch("ROLLBACK")?;
         }
-        return Err(error.into());
+        return Err(error);
     }
     // The header in the main file is what other programs, and the look at the next start, go by.
     flush(conn)
+}
+
+/// Writes the books as the journal has them.
+fn compute_books(conn: &Connection) -> Result<(), OpenError> {
+    let cannot = |seq: u64| damaged(&format!("event {seq} cannot be added up"));
+    let mut statement = conn.prepare("SELECT seq, bytes FROM event ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    let mut books = Books::new(0);
+    while let Some(row) = rows.next()? {
+        let (seq, bytes): (u64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let event = Event::decode(&bytes).map_err(|_| cannot(seq))?;
+        match event.fact() {
+            Ok(Fact::StreamOpened(opened)) => books = Books::new(opened.perpetual_minor),
+            Ok(fact) => books.replay(seq, &fact).map_err(|_| cannot(seq))?,
+            Err(EventError::Unknown { .. }) => {}
+            Err(EventError::NotStrict(_)) => return Err(cannot(seq)),
+        }
+    }
+    conn.execute("INSERT INTO books VALUES (1, ?1)", [books.encode()])?;
+    Ok(())
 }
 
 /// Moves the whole log into the file.
@@ -442,12 +478,16 @@ fn load(conn: Connection, place: Place, options: OpenOptions) -> Result<Ledger, 
         reason: opened.reason,
     };
     // A reader wants to see what is wrong; only a writer must not build on it.
-    let (head, hlc) = match place {
-        Place::ReadOnly => (read_head(&conn, stream)?, Hlc::default()),
+    let position = match place {
+        Place::ReadOnly => (
+            read_head(&conn, stream)?,
+            Hlc::default(),
+            (0, Boot { id: 0, ms: 0 }),
+        ),
         Place::File(_) | Place::Memory => check_head(&conn, stream)?,
     };
     Ok(Ledger::new(
-        conn, place, options, identity, opened, head, hlc,
+        conn, place, options, identity, opened, position,
     ))
 }
 
@@ -466,10 +506,7 @@ fn first_event(conn: &Connection, stream: StreamId) -> Result<StreamOpened, Open
 }
 
 /// Checks that the last events chain and that the last one is where it belongs; reads the clock.
-pub(crate) fn check_head(
-    conn: &Connection,
-    stream: StreamId,
-) -> Result<(StreamHead, Hlc), OpenError> {
+pub(crate) fn check_head(conn: &Connection, stream: StreamId) -> Result<Position, OpenError> {
     let last: u64 = conn.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| {
         row.get(0)
     })?;
@@ -483,6 +520,7 @@ pub(crate) fn check_head(
         hash: genesis_hash(stream),
     };
     let mut hlc = Hlc::default();
+    let mut clocks = (0, Boot { id: 0, ms: 0 });
     while let Some(row) = rows.next()? {
         let seq: u64 = row.get(0)?;
         let bytes: Vec<u8> = row.get(1)?;
@@ -503,13 +541,14 @@ pub(crate) fn check_head(
                 return Err(damaged(&format!("event {seq} belongs elsewhere")));
             }
             hlc = event.hlc;
+            clocks = (event.wall, event.boot);
         }
     }
     let learnt: Option<i64> = conn
         .query_row("SELECT hlc FROM clock", [], |row| row.get(0))
         .optional()?;
     let learnt = Hlc(learnt.unwrap_or(0).cast_unsigned());
-    Ok((head, hlc.max(learnt)))
+    Ok((head, hlc.max(learnt), clocks))
 }
 
 fn read_head(conn: &Connection, stream: StreamId) -> Result<StreamHead, OpenError> {
@@ -572,6 +611,7 @@ mod tests {
         version: 1,
         understood_from: 1,
         sql: "CREATE TABLE note (text TEXT); INSERT INTO note VALUES ('kept')",
+        books_anew: false,
     };
 
     fn second(sql: &'static str, understood_from: u32) -> Migration {
@@ -579,6 +619,7 @@ mod tests {
             version: 2,
             understood_from,
             sql,
+            books_anew: false,
         }
     }
 

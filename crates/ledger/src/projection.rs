@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use domain::event::{
-    CashCount, Fact, Reprinted, Reversed, SaleBody, ShiftClosed, ShiftOpened, ShiftTotals,
+    CashCount, DrawerCount, DrawerOpened, Fact, PeriodClosed, Reprinted, Reversed, SaleBody,
+    ShiftClosed, ShiftOpened, ShiftTotals, SlipNumber,
 };
 use domain::ids::{LocationId, ShiftId, VariantId};
-use domain::number::receipt_number;
+use domain::number::{receipt_number, slip_number};
 use domain::posting::{self, Posting};
 use domain::stock::{self, Movement};
 use domain::time::Hlc;
 
-use crate::books::{Books, OpenBooks};
+use crate::books::{Books, OpenBooks, shift_of};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
+use crate::periods::kind_code;
 use crate::sql::{Id, N};
 use crate::stock::encode_moves;
 
@@ -29,8 +31,24 @@ pub(crate) fn check(fact: &Fact) -> Result<BTreeMap<String, i64>, LedgerError> {
         Fact::ShiftClosed(closed) if counted(&closed.count) != Some(closed.counted_minor) => {
             return Err(out_of_place(fact, "its cash is not the sum of its count"));
         }
+        Fact::CashMoved(moved) if moved.amount_minor <= 0 => {
+            return Err(out_of_place(fact, "it moves nothing"));
+        }
+        Fact::DrawerHandedOver(handed) if handed.count.as_ref().is_some_and(miscounted) => {
+            return Err(out_of_place(fact, "its cash is not the sum of its count"));
+        }
+        Fact::ShiftCounted(counted) if miscounted(&counted.count) => {
+            return Err(out_of_place(fact, "its cash is not the sum of its count"));
+        }
+        Fact::Adopted(_) | Fact::ClosingSupplemented(_) => {
+            return Err(out_of_place(fact, "nothing of this stream broke off"));
+        }
         Fact::ShiftOpened(_)
         | Fact::ShiftClosed(_)
+        | Fact::CashMoved(_)
+        | Fact::DrawerHandedOver(_)
+        | Fact::ShiftCounted(_)
+        | Fact::PeriodClosed(_)
         | Fact::CartVoided(_)
         | Fact::LineVoided(_)
         | Fact::DrawerOpened(_)
@@ -41,6 +59,10 @@ pub(crate) fn check(fact: &Fact) -> Result<BTreeMap<String, i64>, LedgerError> {
         | Fact::StockCounted(_) => {}
     }
     balances(fact)
+}
+
+fn miscounted(drawer: &DrawerCount) -> bool {
+    counted(&drawer.count) != Some(drawer.counted_minor)
 }
 
 /// Sum of a count; none when it overflows.
@@ -104,35 +126,32 @@ pub(crate) fn apply(
     fact: &Fact,
     balances: &BTreeMap<String, i64>,
 ) -> Result<(), LedgerError> {
-    let shift = match fact {
-        Fact::SaleCompleted(sale) => Some(sale.shift),
-        Fact::Reversed(reversed) => Some(reversed.mirror.shift),
-        Fact::CartVoided(voided) => voided.shift,
-        Fact::LineVoided(voided) => voided.shift,
-        Fact::ShiftOpened(opened) => Some(opened.shift),
-        Fact::ShiftClosed(closed) => Some(closed.shift),
-        Fact::Reprinted(reprinted) => {
-            add_copy(ledger, fact, reprinted)?;
-            None
-        }
-        Fact::StreamOpened(_)
-        | Fact::DrawerOpened(_)
-        | Fact::PinReset(_)
-        | Fact::SignInBlocked(_)
-        | Fact::ClockJumped(_)
-        | Fact::StockCounted(_) => None,
-    };
-    if let Some(shift) = shift {
-        let mut books = ledger.take_books()?;
-        match fact {
-            Fact::ShiftOpened(opened) => open_shift(ledger, &mut books, seq, opened)?,
-            Fact::ShiftClosed(closed) => close_shift(ledger, &mut books, seq, fact, closed)?,
-            _ => add_to_shift(ledger, &mut books, (seq, hlc), fact, shift)?,
-        }
-        books.post(balances)?;
-        ledger.put_books(books)?;
+    match fact {
+        Fact::Reprinted(reprinted) => add_copy(ledger, fact, reprinted)?,
+        Fact::PeriodClosed(closed) => close_period(ledger, seq, fact, closed)?,
+        _ => {}
     }
-    Ok(())
+    let (opening, closing) = match fact {
+        Fact::ShiftOpened(opened) => (Some(opened), None),
+        Fact::ShiftClosed(closed) => (None, Some(closed)),
+        _ => (None, None),
+    };
+    let shift = shift_of(fact);
+    if opening.is_none() && closing.is_none() && shift.is_none() {
+        return Ok(());
+    }
+    let mut books = ledger.take_books()?;
+    if let Some(opened) = opening {
+        open_shift(ledger, &mut books, seq, opened)?;
+    }
+    if let Some(closed) = closing {
+        close_shift(ledger, &mut books, seq, fact, closed)?;
+    }
+    if let Some(shift) = shift {
+        add_to_shift(ledger, &mut books, (seq, hlc), fact, shift)?;
+    }
+    books.post(balances)?;
+    ledger.put_books(books)
 }
 
 fn add_to_shift(
@@ -150,10 +169,36 @@ fn add_to_shift(
         Fact::Reversed(reversed) => Some(&reversed.mirror),
         _ => None,
     };
-    if sale.is_some_and(|sale| sale.business_date != open.business_date) {
+    let date = match fact {
+        Fact::CashMoved(moved) => Some(moved.business_date),
+        _ => sale.map(|sale| sale.business_date),
+    };
+    if date.is_some_and(|date| date != open.business_date) {
         return Err(out_of_place(fact, "its business date is not the shift's"));
     }
-    open.totals.apply(fact)?;
+    let expected_minor = open.totals.expected_minor;
+    let counted = match fact {
+        Fact::ShiftCounted(counted) => Some(&counted.count),
+        Fact::DrawerHandedOver(handed) => {
+            if handed.from != open.holder {
+                return Err(out_of_place(fact, "another holds the drawer"));
+            }
+            handed.count.as_ref()
+        }
+        _ => None,
+    };
+    if counted.is_some_and(|count| count.expected_minor != expected_minor) {
+        return Err(out_of_place(fact, "its expected cash is not the drawer's"));
+    }
+    open.take(fact)?;
+    let year = open.business_date.fiscal_year();
+    match fact {
+        Fact::CashMoved(moved) => add_slip(ledger, at.0, fact, year, &moved.slip)?,
+        Fact::DrawerOpened(DrawerOpened {
+            slip: Some(slip), ..
+        }) => add_slip(ledger, at.0, fact, year, slip)?,
+        _ => {}
+    }
     if let Some(sale) = sale {
         add_receipt(ledger, at, fact, sale)?;
         books.perpetual_minor = books
@@ -209,15 +254,48 @@ fn open_shift(
         }
         Err(error) => return Err(error.into()),
     }
-    books.open.insert(
-        seq,
-        OpenBooks {
-            shift: opened.shift,
-            drawer: opened.drawer,
-            business_date: opened.business_date,
-            totals: ShiftTotals::open(opened),
-        },
+    books.open.insert(seq, OpenBooks::new(opened));
+    Ok(())
+}
+
+fn add_slip(
+    ledger: &Ledger,
+    seq: u64,
+    fact: &Fact,
+    fiscal_year: i32,
+    slip: &SlipNumber,
+) -> Result<(), LedgerError> {
+    let expected = ledger.next_slip(fiscal_year)?;
+    let identity = ledger.identity();
+    let number = slip_number(
+        &identity.store,
+        &identity.till,
+        identity.stream,
+        fiscal_year,
+        expected,
     );
+    if slip.number_seq != expected || slip.number != number {
+        return Err(out_of_place(fact, "its slip number is not the next"));
+    }
+    ledger
+        .prepare("INSERT INTO slip (fiscal_year, number_seq, seq) VALUES (?1, ?2, ?3)")?
+        .execute((fiscal_year, N(expected), N(seq)))?;
+    Ok(())
+}
+
+fn close_period(
+    ledger: &Ledger,
+    seq: u64,
+    fact: &Fact,
+    closed: &PeriodClosed,
+) -> Result<(), LedgerError> {
+    // The event itself is in the table already and closes nothing.
+    if ledger.next_closing(closed.period)?.as_ref() != Some(closed) {
+        return Err(out_of_place(fact, "it is not what the journal comes to"));
+    }
+    ledger
+        .prepare("INSERT INTO period (kind, number, seq) VALUES (?1, ?2, ?3)")?
+        .execute((kind_code(closed.period), N(closed.number), N(seq)))?;
     Ok(())
 }
 
@@ -357,6 +435,7 @@ fn add_copy(ledger: &Ledger, fact: &Fact, reprinted: &Reprinted) -> Result<(), L
 
 #[cfg(test)]
 mod tests {
+    use domain::config::Rate;
     use domain::posting::Account;
 
     use super::*;
@@ -368,11 +447,11 @@ mod tests {
             amount_minor,
         };
         let cash = |amount| posting(Account::Cash, amount);
-        let revenue = |amount| posting(Account::Revenue, amount);
+        let revenue = |amount| posting(Account::Revenue(Rate::default()), amount);
         let sums = balanced("Test", &[cash(3), cash(2), revenue(-5)]).expect("balanced");
         assert_eq!(
             sums,
-            BTreeMap::from([("cash".to_owned(), 5), ("revenue".to_owned(), -5)])
+            BTreeMap::from([("cash".to_owned(), 5), ("revenue:0".to_owned(), -5)])
         );
         for (postings, by) in [(vec![cash(3), revenue(-2)], 1), (vec![cash(-1)], -1)] {
             let result = balanced("Test", &postings);

@@ -1,6 +1,7 @@
 //! Shifts and their reports.
 
 use domain::event::{Fact, ShiftClosed, ShiftOpened, ShiftTotals};
+use domain::ids::UserId;
 use domain::time::BusinessDate;
 use rusqlite::OptionalExtension as _;
 
@@ -17,6 +18,8 @@ pub struct OpenShift {
     pub opened_seq: u64,
     /// Wall clock of the opening.
     pub opened_wall: i64,
+    /// Who answers for the drawer: who opened it, or the last one it was handed to.
+    pub holder: UserId,
     /// Totals so far: the X report.
     pub totals: ShiftTotals,
 }
@@ -31,20 +34,68 @@ impl Ledger {
             let mut shifts = books.open.iter();
             shifts
                 .find(|(_, open)| open.drawer == drawer)
-                .map(|(seq, open)| (*seq, open.totals.clone()))
+                .map(|(seq, open)| (*seq, open.holder, open.totals.clone()))
         })?;
-        let Some((opened_seq, totals)) = open else {
-            return Ok(None);
-        };
+        open.map(|(seq, holder, totals)| self.read_open_shift(seq, holder, totals))
+            .transpose()
+    }
+
+    /// Every open shift, in the order of their drawers.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`], [`LedgerError::Corrupt`].
+    pub fn open_shifts(&self) -> Result<Vec<OpenShift>, LedgerError> {
+        let mut open = self.with_books(|books| {
+            let shifts = books.open.iter();
+            shifts
+                .map(|(seq, open)| (open.drawer, *seq, open.holder, open.totals.clone()))
+                .collect::<Vec<_>>()
+        })?;
+        open.sort_by_key(|(drawer, ..)| *drawer);
+        open.into_iter()
+            .map(|(_, seq, holder, totals)| self.read_open_shift(seq, holder, totals))
+            .collect()
+    }
+
+    fn read_open_shift(
+        &self,
+        opened_seq: u64,
+        holder: UserId,
+        totals: ShiftTotals,
+    ) -> Result<OpenShift, LedgerError> {
         let (bytes, opened_wall): (Vec<u8>, i64) = self
             .prepare("SELECT bytes, wall FROM event WHERE seq = ?1")?
             .query_row([N(opened_seq)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(Some(OpenShift {
+        Ok(OpenShift {
             opened: read_opening(opened_seq, &bytes)?,
             opened_seq,
             opened_wall,
+            holder,
             totals,
-        }))
+        })
+    }
+
+    /// Numbers of up to `limit` Z reports on this stream, newest first.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub fn z_numbers(&self, limit: u32) -> Result<Vec<u64>, LedgerError> {
+        let mut statement = self.prepare(
+            "SELECT z_number FROM shift WHERE z_number IS NOT NULL ORDER BY z_number DESC LIMIT ?1",
+        )?;
+        let rows = statement.query_map([limit], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The sequence that the next cash slip of `fiscal_year` must have.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub fn next_slip(&self, fiscal_year: i32) -> Result<u64, LedgerError> {
+        let last: u64 = self
+            .prepare("SELECT coalesce(max(number_seq), 0) FROM slip WHERE fiscal_year = ?1")?
+            .query_row([fiscal_year], |row| row.get(0))?;
+        last.checked_add(1).ok_or(LedgerError::Overflow)
     }
 
     /// Trading day of the shift that was opened last.

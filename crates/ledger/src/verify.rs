@@ -5,22 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::catalog::Variant;
 use domain::event::{
-    Event, EventError, Fact, Reversed, SaleBody, ShiftClosed, ShiftOpened, ShiftTotals, StreamHead,
-    chain_hash, genesis_hash,
+    ClosingRef, Event, EventError, Fact, PeriodClosed, PeriodKind, Reversed, SaleBody, ShiftClosed,
+    ShiftOpened, SlipNumber, Span, StreamHead, chain_hash, genesis_hash,
 };
 use domain::ids::{Digest, EventId, LocationId, SaleId, ShiftId, StreamId, VariantId};
-use domain::number::receipt_number;
+use domain::number::{receipt_number, slip_number};
 use domain::time::Hlc;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use sync_protocol::FeedName;
 use sync_protocol::feed::{HeadReport, checksum_add, row_checksum};
 
-use crate::books::{Books, OpenBooks};
+use crate::books::{Books, OpenBooks, shift_of};
 use crate::catalogue::barcode_key;
 use crate::error::{LedgerError, StorageKind};
 use crate::feed::{parse_name, understands};
 use crate::ledger::Ledger;
+use crate::periods::{Gathering, kind_code, shorter};
 use crate::projection::{balances, encode_totals, movements};
 use crate::sql::{Id, N};
 use crate::stock::encode_moves;
@@ -176,7 +177,30 @@ struct Expected {
     z_number: u64,
     books: Books,
     copies: BTreeMap<String, u32>,
+    /// Slips by fiscal year and sequence: the event.
+    slips: BTreeMap<(i32, u64), u64>,
+    /// Closings by kind and number: the event.
+    periods: BTreeMap<(i64, u64), u64>,
+    /// What lies after the last closing of each kind, shortest first.
+    running: BTreeMap<PeriodKind, Running>,
     stock: BTreeMap<(VariantId, LocationId, String), i64>,
+}
+
+/// What a closing of a kind would hold if it were written now.
+struct Running {
+    gathering: Gathering,
+    from_seq: u64,
+    last: Option<ClosingRef>,
+}
+
+impl Running {
+    fn after(from_seq: u64, last: Option<ClosingRef>) -> Running {
+        Running {
+            gathering: Gathering::new(),
+            from_seq,
+            last,
+        }
+    }
 }
 
 impl Verifier<'_> {
@@ -217,6 +241,12 @@ impl Verifier<'_> {
             z_number: ledger.opened.z_number,
             books: Books::new(ledger.opened.perpetual_minor),
             copies: BTreeMap::new(),
+            slips: BTreeMap::new(),
+            periods: BTreeMap::new(),
+            running: PeriodKind::ALL
+                .into_iter()
+                .map(|kind| (kind, Running::after(1, None)))
+                .collect(),
             stock: BTreeMap::new(),
         };
         let mut statement = ledger.prepare(
@@ -264,7 +294,10 @@ impl Verifier<'_> {
                 return bad("event", seq, "its clock stepped back");
             }
             match event.fact() {
-                Ok(fact) => expected.take(ledger, seq, &fact)?,
+                Ok(fact) => {
+                    expected.take(ledger, seq, &fact)?;
+                    expected.gather(ledger, StreamHead { stream, seq, hash }, &fact)?;
+                }
                 // A later version wrote it; this one cannot judge what it means.
                 Err(EventError::Unknown { .. }) => {}
                 Err(error @ EventError::NotStrict(_)) => return bad("event", seq, error),
@@ -343,7 +376,21 @@ impl Verifier<'_> {
             .ledger
             .prepare("SELECT number, copies FROM copy ORDER BY number")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        compare("copy", &expected.copies, rows, String::clone)
+        compare("copy", &expected.copies, rows, String::clone)?;
+        let mut statement = self
+            .ledger
+            .prepare("SELECT fiscal_year, number_seq, seq FROM slip ORDER BY 1, 2")?;
+        let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
+        compare("slip", &expected.slips, rows, |(year, seq)| {
+            format!("{year}-C{seq:06}")
+        })?;
+        let mut statement = self
+            .ledger
+            .prepare("SELECT kind, number, seq FROM period ORDER BY 1, 2")?;
+        let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
+        compare("period", &expected.periods, rows, |(kind, number)| {
+            format!("{kind} {number}")
+        })
     }
 
     fn acks(&self, expected: &Expected) -> Result<(), Stop> {
@@ -572,8 +619,24 @@ impl Expected {
             Fact::ShiftOpened(opened) => self.open_shift(seq, opened)?,
             Fact::SaleCompleted(sale) => self.sell(ledger, seq, sale, fact)?,
             Fact::Reversed(reversed) => self.reverse(ledger, seq, reversed, fact)?,
-            Fact::CartVoided(voided) => self.count_in(seq, voided.shift, fact)?,
-            Fact::LineVoided(voided) => self.count_in(seq, voided.shift, fact)?,
+            Fact::CartVoided(_)
+            | Fact::LineVoided(_)
+            | Fact::DrawerHandedOver(_)
+            | Fact::ShiftCounted(_) => self.count_in(seq, shift_of(fact), fact)?,
+            Fact::CashMoved(moved) => {
+                self.count_in(seq, Some(moved.shift), fact)?;
+                self.slip(ledger, seq, moved.business_date.fiscal_year(), &moved.slip)?;
+            }
+            Fact::DrawerOpened(opened) => {
+                if let Some(slip) = &opened.slip {
+                    let year = self
+                        .books
+                        .shift(opened.shift)
+                        .map_or(0, |(_, open)| open.business_date.fiscal_year());
+                    self.slip(ledger, seq, year, slip)?;
+                    self.count_in(seq, Some(opened.shift), fact)?;
+                }
+            }
             Fact::ShiftClosed(closed) => self.close(seq, closed)?,
             Fact::Reprinted(reprinted) => {
                 let copies = self.copies.entry(reprinted.number.clone()).or_insert(0);
@@ -582,8 +645,11 @@ impl Expected {
                     return bad("event", seq, "its copy number is not the next");
                 }
             }
+            Fact::Adopted(_) | Fact::ClosingSupplemented(_) => {
+                return bad("event", seq, "nothing of this stream broke off");
+            }
             Fact::StreamOpened(_)
-            | Fact::DrawerOpened(_)
+            | Fact::PeriodClosed(_)
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
             | Fact::ClockJumped(_)
@@ -616,15 +682,79 @@ impl Expected {
                 totals: None,
             },
         );
-        self.books.open.insert(
-            seq,
-            OpenBooks {
-                shift: opened.shift,
-                drawer: opened.drawer,
-                business_date: opened.business_date,
-                totals: ShiftTotals::open(opened),
-            },
+        self.books.open.insert(seq, OpenBooks::new(opened));
+        Ok(())
+    }
+
+    fn slip(
+        &mut self,
+        ledger: &Ledger,
+        seq: u64,
+        fiscal_year: i32,
+        slip: &SlipNumber,
+    ) -> Result<(), Stop> {
+        let mut before = self.slips.range((fiscal_year, 0)..=(fiscal_year, u64::MAX));
+        let next = before.next_back().map_or(1, |((_, last), _)| last + 1);
+        let identity = ledger.identity();
+        let number = slip_number(
+            &identity.store,
+            &identity.till,
+            identity.stream,
+            fiscal_year,
+            next,
         );
+        if slip.number_seq != next || slip.number != number {
+            return bad("event", seq, "its slip number is not the next");
+        }
+        self.slips.insert((fiscal_year, next), seq);
+        Ok(())
+    }
+
+    /// Adds a fact to what the next closings hold, and holds a closing against it.
+    fn gather(&mut self, ledger: &Ledger, at: StreamHead, fact: &Fact) -> Result<(), Stop> {
+        let Fact::PeriodClosed(closed) = fact else {
+            if let Some(day) = self.running.get_mut(&PeriodKind::Day) {
+                day.gathering.add(fact)?;
+            }
+            return Ok(());
+        };
+        let kind = closed.period;
+        let number = self
+            .periods
+            .range((kind_code(kind), 0)..=(kind_code(kind), u64::MAX));
+        let carried = ledger.opened.periods.get(&kind).copied().unwrap_or(0);
+        let number = number.max().map_or(carried, |((_, last), _)| *last) + 1;
+        let running = self
+            .running
+            .insert(kind, Running::after(at.seq + 1, None))
+            .unwrap_or_else(|| Running::after(1, None));
+        let wanted = running.gathering.days.map(|(from, to)| PeriodClosed {
+            period: kind,
+            number,
+            from,
+            to,
+            covers: Span {
+                from_seq: running.from_seq,
+                to: self.head,
+            },
+            z_numbers: running.gathering.z_numbers,
+            totals: running.gathering.totals,
+            perpetual_minor: self.books.perpetual_minor,
+            previous: running.last,
+        });
+        if wanted.as_ref() != Some(closed) {
+            return bad("event", at.seq, "it is not what the journal comes to");
+        }
+        if let Some(running) = self.running.get_mut(&kind) {
+            running.last = Some(ClosingRef { number, at });
+        }
+        self.periods.insert((kind_code(kind), number), at.seq);
+        let longer = PeriodKind::ALL
+            .into_iter()
+            .find(|longer| shorter(*longer) == Some(kind));
+        if let Some(running) = longer.and_then(|longer| self.running.get_mut(&longer)) {
+            running.gathering.merge(closed)?;
+        }
         Ok(())
     }
 
@@ -633,7 +763,12 @@ impl Expected {
         let Some((_, open)) = self.books.shift(shift) else {
             return bad("event", seq, "its shift is not open");
         };
-        open.totals.apply(fact).map_err(LedgerError::from)?;
+        if let Fact::DrawerHandedOver(handed) = fact
+            && handed.from != open.holder
+        {
+            return bad("event", seq, "another holds the drawer");
+        }
+        open.take(fact)?;
         Ok(())
     }
 

@@ -48,6 +48,7 @@ impl Till {
             count,
             float_minor,
             approved_by,
+            shift_key: None,
         });
         let reply = self.record_fact(event, &fact, Vec::new(), Reply::Done {}, call)?;
         self.sync_requested = true;
@@ -184,6 +185,8 @@ impl Till {
             counted_minor,
             difference_minor,
             perpetual_minor: book.perpetual_minor().map_err(failed)?,
+            blind: false,
+            deposit: Default::default(),
         })
     }
 
@@ -195,6 +198,8 @@ impl Till {
             shift: shift.opened.shift,
             user: member.user,
             reason: DrawerReason::NoSale,
+            slip: None,
+            note: None,
         });
         let kick = self.kick_job(true, call);
         self.record_fact(

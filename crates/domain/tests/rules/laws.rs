@@ -255,6 +255,8 @@ fn check_drawer(
         counted_minor: totals.expected_minor + difference_minor,
         difference_minor,
         perpetual_minor: 0,
+        blind: false,
+        deposit: Default::default(),
     });
     let end = balance(&closed);
     assert_eq!(drawer + end.get(&Account::Cash).copied().unwrap_or(0), 0);

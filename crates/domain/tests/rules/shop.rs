@@ -340,6 +340,7 @@ pub fn opened(float_minor: i64) -> ShiftOpened {
         count: BTreeMap::new(),
         float_minor,
         approved_by: None,
+        shift_key: None,
     }
 }
 

@@ -63,6 +63,9 @@ pub fn new_stream() -> NewStream {
             previous: None,
             z_number: 0,
             perpetual_minor: 0,
+            periods: std::collections::BTreeMap::new(),
+            numbers: std::collections::BTreeMap::new(),
+            witness: None,
         },
     }
 }
@@ -161,6 +164,7 @@ impl Desk {
             count: [(1_000, 50), (5_000, 10)].into(),
             float_minor: 100_000,
             approved_by: None,
+            shift_key: None,
         }
     }
 
@@ -266,6 +270,8 @@ impl Desk {
             counted_minor: open.totals.expected_minor - 500,
             difference_minor: -500,
             perpetual_minor: self.ledger.perpetual_minor().expect("perpetual"),
+            blind: false,
+            deposit: Default::default(),
             totals: open.totals,
         }
     }

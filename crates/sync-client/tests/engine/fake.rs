@@ -282,6 +282,9 @@ impl World {
             previous: None,
             z_number: 0,
             perpetual_minor: 0,
+            periods: std::collections::BTreeMap::new(),
+            numbers: std::collections::BTreeMap::new(),
+            witness: None,
         };
         let new = NewStream {
             stream,

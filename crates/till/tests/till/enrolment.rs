@@ -191,6 +191,9 @@ fn an_enrolment_cut_short_begins_anew() {
             previous: None,
             z_number: 0,
             perpetual_minor: 0,
+            periods: std::collections::BTreeMap::new(),
+            numbers: std::collections::BTreeMap::new(),
+            witness: None,
         },
     };
     let event = domain::ids::EventId(entropy.next_uuid(0));
