@@ -38,6 +38,9 @@ pub enum Durability {
     /// When COMMIT returns, also through a power cut.
     #[default]
     Full,
+    /// When the log is next moved into the file: a power cut costs the latest commits and damages nothing. Only
+    /// for tests, which must see that loss.
+    Checkpoint,
     /// When the operating system gets round to it. Only for tests and simulation.
     Relaxed,
 }
@@ -276,6 +279,7 @@ fn prepare(conn: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
     }
     let synchronous = match options.durability {
         Durability::Full => 2,
+        Durability::Checkpoint => 1,
         Durability::Relaxed => 0,
     };
     set(conn, "synchronous", synchronous)?;

@@ -1,5 +1,6 @@
 //! testkit
 
+pub mod disk;
 pub mod fake_printer;
 pub mod rng;
 pub mod shop;

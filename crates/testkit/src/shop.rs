@@ -28,6 +28,8 @@ use till::door::{
 use till::{Context, OpenTillError, Till};
 use uuid::Uuid;
 
+use crate::disk::MemDisk;
+
 /// The cashier: Amira.
 pub const CASHIER: UserId = UserId(Uuid::from_u128(0xA1));
 /// PIN of [`CASHIER`].
@@ -216,6 +218,23 @@ pub enum Country {
     Morocco,
 }
 
+/// Where a till keeps its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// Nowhere: it ends with the program.
+    Memory,
+    /// A folder of its own.
+    Folder,
+    /// A [`MemDisk`] of its own, which can be recorded, broken and taken back.
+    Disk,
+}
+
+enum Place {
+    Memory,
+    Folder(tempfile::TempDir),
+    Disk(MemDisk),
+}
+
 /// What kind of shop to set up.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
@@ -225,8 +244,10 @@ pub struct Setup {
     pub stamp: bool,
     /// Unit that the cash leg is rounded to.
     pub cash_rounding_minor: Option<i64>,
-    /// On a folder of its own instead of in memory.
-    pub on_folder: bool,
+    /// Where its files are.
+    pub medium: Medium,
+    /// How the ledger is opened, the first time and again.
+    pub ledger_options: OpenOptions,
     /// First byte of all randomness.
     pub seed: u8,
 }
@@ -238,7 +259,11 @@ impl Setup {
             country: Country::Tunisia,
             stamp: false,
             cash_rounding_minor: None,
-            on_folder: false,
+            medium: Medium::Memory,
+            ledger_options: OpenOptions {
+                durability: ledger::Durability::Full,
+                pages_max: None,
+            },
             seed: 1,
         }
     }
@@ -273,7 +298,25 @@ impl Setup {
     #[must_use]
     pub const fn on_folder(self) -> Setup {
         Setup {
-            on_folder: true,
+            medium: Medium::Folder,
+            ..self
+        }
+    }
+
+    /// On a disk in memory; see [`Shop::disk`].
+    #[must_use]
+    pub const fn on_disk(self) -> Setup {
+        Setup {
+            medium: Medium::Disk,
+            ..self
+        }
+    }
+
+    /// With other options for the ledger.
+    #[must_use]
+    pub const fn with_options(self, ledger_options: OpenOptions) -> Setup {
+        Setup {
+            ledger_options,
             ..self
         }
     }
@@ -294,12 +337,14 @@ impl Setup {
     /// # Panics
     /// When the till cannot be opened.
     pub fn unenrolled(self) -> Shop {
-        let folder = self
-            .on_folder
-            .then(|| tempfile::tempdir().expect("a temporary folder"));
+        let place = match self.medium {
+            Medium::Memory => Place::Memory,
+            Medium::Folder => Place::Folder(tempfile::tempdir().expect("a temporary folder")),
+            Medium::Disk => Place::Disk(MemDisk::new(u64::from(self.seed))),
+        };
         let mut shop = Shop {
             till: None,
-            folder,
+            place,
             setup: self,
             now: Now {
                 wall_ms: START_WALL_MS,
@@ -324,7 +369,7 @@ struct OfficeFeed {
 /// A till, its clock and its head office.
 pub struct Shop {
     till: Option<Till>,
-    folder: Option<tempfile::TempDir>,
+    place: Place,
     setup: Setup,
     now: Now,
     drawn: u64,
@@ -453,7 +498,26 @@ impl Shop {
     /// # Panics
     /// When it lives in memory.
     pub fn folder(&self) -> &Path {
-        self.folder.as_ref().expect("a till on a folder").path()
+        self.folder_if_any().expect("a till on a folder")
+    }
+
+    fn folder_if_any(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Memory => None,
+            Place::Folder(folder) => Some(folder.path()),
+            Place::Disk(disk) => Some(disk.folder()),
+        }
+    }
+
+    /// Its disk.
+    ///
+    /// # Panics
+    /// When it is not on one.
+    pub fn disk(&self) -> &MemDisk {
+        match &self.place {
+            Place::Disk(disk) => disk,
+            Place::Memory | Place::Folder(_) => panic!("the till is not on a disk in memory"),
+        }
     }
 
     /// What the clocks say.
@@ -490,7 +554,7 @@ impl Shop {
             id: self.now.boot.id + 1,
             ms: 20_000,
         };
-        if self.folder.is_some() {
+        if self.folder_if_any().is_some() {
             self.reopen();
         }
     }
@@ -505,7 +569,8 @@ impl Shop {
     /// # Errors
     /// [`OpenTillError`].
     pub fn try_open(&mut self) -> Result<(), OpenTillError> {
-        self.try_open_with(&OpenOptions::default())
+        let options = self.setup.ledger_options;
+        self.try_open_with(&options)
     }
 
     /// As [`Shop::try_open`], with a ceiling for the ledger, say.
@@ -514,8 +579,8 @@ impl Shop {
     /// [`OpenTillError`].
     pub fn try_open_with(&mut self, options: &OpenOptions) -> Result<(), OpenTillError> {
         let context = self.context();
-        let till = match &self.folder {
-            Some(folder) => Till::open_with(folder.path(), "test", context, *options)?,
+        let till = match self.folder_if_any() {
+            Some(folder) => Till::open_with(folder, "test", context, *options)?,
             None => Till::in_memory("test", context)?,
         };
         self.till = Some(till);
@@ -527,7 +592,10 @@ impl Shop {
     /// # Panics
     /// When the till lives in memory or does not open.
     pub fn reopen(&mut self) {
-        assert!(self.folder.is_some(), "a till in memory ends for good");
+        assert!(
+            self.folder_if_any().is_some(),
+            "a till in memory ends for good"
+        );
         self.close_till();
         self.try_open().expect("the till opens again");
     }
