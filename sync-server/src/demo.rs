@@ -234,6 +234,7 @@ fn store_configs() -> Vec<StoreConfig> {
             cash_rounding: None,
             over_short_limit_minor: 5_000,
             discount_limit_bp: 1_000,
+            drawer: domain::config::DrawerRules::default(),
             follows: Vec::new(),
             location_names: Default::default(),
         }

@@ -58,6 +58,7 @@ fn selling_world(folder: &Path, csv: &str) -> Result<World> {
     let node = &mut world.tills[0];
     node.sign_in(Role::Cashier)?;
     node.ok(Command::OpenShift {
+        drawer: None,
         count: pieces(50_000, MARSA.currency)?,
         approval: None,
     })?;
@@ -181,7 +182,11 @@ pub fn close_shift(table: &mut Table) -> Result<()> {
             tenders: cash(),
         })?;
     }
-    let Reply::Report(x) = node.ok(Command::XReport { print: false })? else {
+    let Reply::Report(x) = node.ok(Command::XReport {
+        print: false,
+        approval: None,
+    })?
+    else {
         bail!("no X report")
     };
     let count = pieces(x.expected_minor, MARSA.currency)?;

@@ -27,6 +27,7 @@ fn both_sales_of_the_last_unit_stand_and_head_office_sees_the_shortage() {
         node.sign_in(Role::Cashier).expect("signed in");
         let float = pieces(50_000, MARSA.currency).expect("a float");
         node.ok(Command::OpenShift {
+            drawer: None,
             count: float,
             approval: None,
         })

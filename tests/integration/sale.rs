@@ -39,6 +39,7 @@ fn a_sale_rung_offline_reaches_head_office_with_its_receipt_and_stock() {
     node.sign_in(Role::Cashier).expect("signed in");
     let float = pieces(50_000, MARSA.currency).expect("a float");
     node.ok(Command::OpenShift {
+        drawer: None,
         count: float,
         approval: None,
     })

@@ -159,6 +159,7 @@ impl Run<'_> {
         self.ok(
             index,
             Command::OpenShift {
+                drawer: None,
                 count: float,
                 approval: None,
             },
@@ -234,7 +235,14 @@ impl Run<'_> {
     }
 
     fn close(&mut self, index: usize, sum: ShiftSum) -> Result<()> {
-        let Reply::Report(x) = self.ok(index, Command::XReport { print: false })? else {
+        let Reply::Report(x) = self.ok(
+            index,
+            Command::XReport {
+                print: false,
+                approval: None,
+            },
+        )?
+        else {
             bail!("no X report")
         };
         agree("X", &x, &sum)?;

@@ -160,6 +160,7 @@ fn store_config(shop: Shop) -> Result<StoreConfig> {
         cash_rounding: None,
         over_short_limit_minor: 1_000,
         discount_limit_bp: 1_000,
+        drawer: domain::config::DrawerRules::default(),
         follows: Vec::new(),
         location_names: std::collections::BTreeMap::new(),
     })

@@ -51,6 +51,28 @@ pub fn count_total(count: &CashCount, currency: Currency) -> Result<i64, CountEr
     Ok(total)
 }
 
+/// What to bank of a counted drawer so that at least `float_minor` stays in it: the largest pieces go, small ones
+/// stay for change. Nothing when less than the float is there.
+pub fn suggest_deposit(count: &CashCount, float_minor: i64) -> CashCount {
+    let held = count.iter().map(|(denomination_minor, pieces)| {
+        i128::from(*denomination_minor) * i128::from((*pieces).max(0))
+    });
+    let mut spare = held.sum::<i128>() - i128::from(float_minor.max(0));
+    let mut deposit = CashCount::new();
+    for (denomination_minor, pieces) in count.iter().rev() {
+        if *denomination_minor <= 0 || spare <= 0 {
+            continue;
+        }
+        let fits = i64::try_from(spare / i128::from(*denomination_minor)).unwrap_or(i64::MAX);
+        let banked = fits.min(*pieces);
+        if banked > 0 {
+            spare -= i128::from(banked) * i128::from(*denomination_minor);
+            deposit.insert(*denomination_minor, banked);
+        }
+    }
+    deposit
+}
+
 /// `minor` rounded to the nearest multiple of the unit, half away from zero; unchanged without rounding.
 pub fn round_cash(minor: i64, rounding: Option<CashRounding>) -> i64 {
     let Some(unit) = rounding
@@ -125,6 +147,27 @@ mod tests {
         );
         let huge = CashCount::from([(500, i64::MAX)]);
         assert_eq!(count_total(&huge, Currency::Tnd), Err(CountError::Overflow));
+    }
+
+    #[test]
+    fn a_deposit_leaves_the_float_in_small_pieces() {
+        let count = CashCount::from([(500, 10), (1_000, 20), (10_000, 3), (50_000, 2)]);
+        for (float_minor, deposit) in [
+            (50_000, &[(1_000, 5), (50_000, 2)][..]),
+            (100_000, &[(1_000, 5), (50_000, 1)]),
+            (0, &[(500, 10), (1_000, 20), (10_000, 3), (50_000, 2)]),
+            (-5, &[(500, 10), (1_000, 20), (10_000, 3), (50_000, 2)]),
+            (i64::MAX, &[]),
+            (155_000, &[]),
+            (154_400, &[(500, 1)]),
+        ] {
+            let wanted: CashCount = deposit.iter().copied().collect();
+            assert_eq!(
+                suggest_deposit(&count, float_minor),
+                wanted,
+                "{float_minor}"
+            );
+        }
     }
 
     #[test]

@@ -160,10 +160,50 @@ pub struct StoreConfig {
     pub over_short_limit_minor: i64,
     /// Discount above which a manager signs, in hundredths of a percent of the line or cart.
     pub discount_limit_bp: u32,
+    /// How drawers are kept.
+    #[serde(default, skip_serializing_if = "DrawerRules::is_default")]
+    pub drawer: DrawerRules,
     /// Locations whose stock the store's tills follow.
     pub follows: Vec<LocationId>,
     /// Names of the locations, to show stock elsewhere.
     pub location_names: BTreeMap<LocationId, Names>,
+}
+
+/// How a store keeps its drawers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrawerRules {
+    /// Drawers of a till, at most [`DRAWERS_MAX`].
+    #[serde(default = "one")]
+    pub drawers: u32,
+    /// Cashiers count without being told what should be there.
+    #[serde(default)]
+    pub blind_count: bool,
+    /// Pay-out up to which no manager is asked, in minor units; none asks for every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pay_out_limit_minor: Option<i64>,
+}
+
+/// Most drawers of a till.
+pub const DRAWERS_MAX: u32 = 9;
+
+const fn one() -> u32 {
+    1
+}
+
+impl Default for DrawerRules {
+    fn default() -> DrawerRules {
+        DrawerRules {
+            drawers: 1,
+            blind_count: false,
+            pay_out_limit_minor: None,
+        }
+    }
+}
+
+impl DrawerRules {
+    fn is_default(&self) -> bool {
+        *self == DrawerRules::default()
+    }
 }
 
 impl StoreConfig {

@@ -672,6 +672,9 @@ pub struct ShiftClosed {
     /// Proposed to be banked: what was counted without the float that the next shift needs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deposit: CashCount,
+    /// SHA-256 of the report's document as it was first issued, so that a reprint is that one and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper: Option<Digest>,
 }
 
 /// What a shift came to; an X report shows it, a Z report fixes it.

@@ -182,6 +182,7 @@ fn store() -> StoreConfig {
         cash_rounding: None,
         over_short_limit_minor: 0,
         discount_limit_bp: 0,
+        drawer: domain::config::DrawerRules::default(),
         follows: vec![],
         location_names: BTreeMap::new(),
     }

@@ -57,8 +57,10 @@ impl OpenBooks {
 }
 
 /// Shift that a fact is counted in; none for facts of no shift.
-pub(crate) fn shift_of(fact: &Fact) -> Option<ShiftId> {
+pub fn shift_of(fact: &Fact) -> Option<ShiftId> {
     match fact {
+        Fact::ShiftOpened(opened) => Some(opened.shift),
+        Fact::ShiftClosed(closed) => Some(closed.shift),
         Fact::SaleCompleted(sale) => Some(sale.shift),
         Fact::Reversed(reversed) => Some(reversed.mirror.shift),
         Fact::CartVoided(voided) => voided.shift,
@@ -69,8 +71,6 @@ pub(crate) fn shift_of(fact: &Fact) -> Option<ShiftId> {
         Fact::DrawerHandedOver(handed) => Some(handed.shift),
         Fact::ShiftCounted(counted) => Some(counted.shift),
         Fact::StreamOpened(_)
-        | Fact::ShiftOpened(_)
-        | Fact::ShiftClosed(_)
         | Fact::PeriodClosed(_)
         | Fact::ClosingSupplemented(_)
         | Fact::Adopted(_)

@@ -88,19 +88,29 @@ impl WriteTx<'_> {
         id: EventId,
         fact: &Fact,
     ) -> Result<StreamHead, LedgerError> {
+        self.note_clock(now, beside(id))?;
+        self.step(|ledger| append(ledger, now, id, fact))
+    }
+
+    /// Writes down a jump of the wall clock since the last event, if there is one. What follows a jump is read with
+    /// the jump in mind, so it stands before it; [`WriteTx::append`] sees to that, and only who states the head in a
+    /// fact has to call this first.
+    ///
+    /// # Errors
+    /// As [`WriteTx::append`].
+    pub fn note_clock(&mut self, now: &Now, id: EventId) -> Result<(), LedgerError> {
         self.step(|ledger| {
-            // What follows a jump is read with the jump in mind, so it stands before it.
             let (wall, boot) = ledger.clocks;
             if let Some(jumped) = ClockJumped::between(wall, boot, now) {
-                append(ledger, now, beside(id), &Fact::ClockJumped(jumped))?;
+                append(ledger, now, id, &Fact::ClockJumped(jumped))?;
             }
-            append(ledger, now, id, fact)
+            Ok(())
         })
     }
 }
 
 /// A second id for an event that comes with the one of `id`; the same for the same id.
-fn beside(id: EventId) -> EventId {
+pub(crate) fn beside(id: EventId) -> EventId {
     let mut hasher = Sha256::new();
     hasher.update(b"hanout-beside-1\0");
     hasher.update(id.0.as_bytes());
@@ -108,16 +118,6 @@ fn beside(id: EventId) -> EventId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);
     EventId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
-
-/// Appends a closing in the midst of a command's other facts.
-pub(crate) fn append_closing(
-    ledger: &mut Ledger,
-    now: &Now,
-    id: EventId,
-    fact: &Fact,
-) -> Result<StreamHead, LedgerError> {
-    append(ledger, now, id, fact)
 }
 
 fn append(

@@ -26,6 +26,7 @@ mod sync_state;
 mod verify;
 
 pub use answers::StoredAnswer;
+pub use books::shift_of;
 pub use catalogue::Item;
 pub use error::{LedgerError, OpenError, StorageError, StorageKind};
 pub use feed::PageOutcome;

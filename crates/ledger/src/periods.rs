@@ -276,7 +276,39 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// A report's document as it was first issued.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub fn report_document(&self, number: &str) -> Result<Option<String>, LedgerError> {
+        Ok(self
+            .prepare("SELECT document FROM report WHERE number = ?1")?
+            .query_row([number], |row| row.get(0))
+            .optional()?)
+    }
+}
+
 impl WriteTx<'_> {
+    /// Keeps the document of a report as it is first issued.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfPlace`] when there is one already; [`LedgerError::Storage`].
+    pub fn keep_report(&mut self, number: &str, document: &str) -> Result<(), LedgerError> {
+        self.step(|ledger| {
+            let kept = ledger
+                .prepare("INSERT OR IGNORE INTO report (number, document) VALUES (?1, ?2)")?
+                .execute((number, document))?;
+            if kept == 0 {
+                return Err(LedgerError::OutOfPlace {
+                    kind: "report",
+                    what: "it was issued already",
+                });
+            }
+            Ok(())
+        })
+    }
+
     /// Writes every closing that is due before trading on `next`, as events of this transaction. `id` gives one id
     /// per closing.
     ///
@@ -287,15 +319,20 @@ impl WriteTx<'_> {
         now: &Now,
         next: BusinessDate,
         mut id: impl FnMut() -> EventId,
-    ) -> Result<Vec<PeriodClosed>, LedgerError> {
+    ) -> Result<Vec<StoredClosing>, LedgerError> {
         let mut written = Vec::new();
         for kind in self.closings_due(next)? {
+            let event = id();
+            self.note_clock(now, journal::beside(event))?;
             if let Some(closed) = self.next_closing(kind)? {
-                let fact = Fact::PeriodClosed(closed);
-                self.step(|ledger| journal::append_closing(ledger, now, id(), &fact))?;
-                if let Fact::PeriodClosed(closed) = fact {
-                    written.push(closed);
-                }
+                let number = closed.number;
+                let fact = Fact::PeriodClosed(closed.clone());
+                let at = self.append(now, event, &fact)?;
+                written.push(StoredClosing {
+                    closed,
+                    at: ClosingRef { number, at },
+                    wall: now.wall_ms,
+                });
             }
         }
         Ok(written)

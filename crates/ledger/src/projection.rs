@@ -131,24 +131,14 @@ pub(crate) fn apply(
         Fact::PeriodClosed(closed) => close_period(ledger, seq, fact, closed)?,
         _ => {}
     }
-    let (opening, closing) = match fact {
-        Fact::ShiftOpened(opened) => (Some(opened), None),
-        Fact::ShiftClosed(closed) => (None, Some(closed)),
-        _ => (None, None),
-    };
-    let shift = shift_of(fact);
-    if opening.is_none() && closing.is_none() && shift.is_none() {
+    let Some(shift) = shift_of(fact) else {
         return Ok(());
-    }
+    };
     let mut books = ledger.take_books()?;
-    if let Some(opened) = opening {
-        open_shift(ledger, &mut books, seq, opened)?;
-    }
-    if let Some(closed) = closing {
-        close_shift(ledger, &mut books, seq, fact, closed)?;
-    }
-    if let Some(shift) = shift {
-        add_to_shift(ledger, &mut books, (seq, hlc), fact, shift)?;
+    match fact {
+        Fact::ShiftOpened(opened) => open_shift(ledger, &mut books, seq, opened)?,
+        Fact::ShiftClosed(closed) => close_shift(ledger, &mut books, seq, fact, closed)?,
+        _ => add_to_shift(ledger, &mut books, (seq, hlc), fact, shift)?,
     }
     books.post(balances)?;
     ledger.put_books(books)

@@ -181,6 +181,8 @@ struct Expected {
     slips: BTreeMap<(i32, u64), u64>,
     /// Closings by kind and number: the event.
     periods: BTreeMap<(i64, u64), u64>,
+    /// Hash of the document of each report that states one.
+    papers: BTreeMap<String, Digest>,
     /// What lies after the last closing of each kind, shortest first.
     running: BTreeMap<PeriodKind, Running>,
     stock: BTreeMap<(VariantId, LocationId, String), i64>,
@@ -243,6 +245,7 @@ impl Verifier<'_> {
             copies: BTreeMap::new(),
             slips: BTreeMap::new(),
             periods: BTreeMap::new(),
+            papers: BTreeMap::new(),
             running: PeriodKind::ALL
                 .into_iter()
                 .map(|kind| (kind, Running::after(1, None)))
@@ -390,7 +393,14 @@ impl Verifier<'_> {
         let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
         compare("period", &expected.periods, rows, |(kind, number)| {
             format!("{kind} {number}")
-        })
+        })?;
+        for (number, paper) in &expected.papers {
+            let kept = self.ledger.report_document(number)?;
+            if kept.is_none_or(|text| Digest(Sha256::digest(text).into()) != *paper) {
+                return bad("report", number, "it is not the document that was issued");
+            }
+        }
+        Ok(())
     }
 
     fn acks(&self, expected: &Expected) -> Result<(), Stop> {
@@ -866,6 +876,9 @@ impl Expected {
                 seq,
                 "its perpetual total is not that of the receipts",
             );
+        }
+        if let Some(paper) = closed.paper {
+            self.papers.insert(format!("Z{}", closed.z_number), paper);
         }
         self.z_number += 1;
         if closed.z_number != self.z_number {

@@ -9,6 +9,7 @@
 #![deny(missing_docs)]
 
 pub mod bitmap;
+pub mod cash_slip;
 pub mod codes;
 pub mod document;
 pub mod encode;
@@ -16,14 +17,17 @@ pub mod format;
 pub mod layout;
 pub mod profile;
 pub mod sale_receipt;
+pub mod period_report;
 pub mod shift_report;
 pub mod test_page;
 pub mod texts;
 
 pub use bitmap::Bitmap;
+pub use cash_slip::CashSlip;
 pub use document::{Block, Document};
 pub use domain::catalog::Language;
 pub use layout::{RENDERER_VERSION, Renderer};
+pub use period_report::PeriodReport;
 pub use profile::{Profile, Profiles};
 pub use sale_receipt::SaleReceipt;
 pub use shift_report::ShiftReport;

@@ -2,10 +2,11 @@
 
 use chrono::NaiveDateTime;
 use domain::catalog::Language;
-use domain::event::{TaxTotal, TenderKind};
+use domain::event::{CashMovement, TaxTotal, TenderKind};
 use domain::money::Currency;
 use domain::quantity::Quantity;
 
+use crate::cash_slip::movement_label;
 use crate::document::{Block, Document, RuleStyle, Weight};
 use crate::format::{amount, amount_with_symbol, clean, date, date_time, isolate_ltr, quantity};
 use crate::sale_receipt::{
@@ -85,6 +86,18 @@ pub struct ShiftReport {
     pub taxes: Vec<TaxTotal>,
     /// Money kept per kind of tender.
     pub tenders: Vec<(TenderKind, i64)>,
+    /// Money moved without a sale, by kind; magnitudes.
+    pub moved: Vec<(CashMovement, i64)>,
+    /// Openings of the drawer without a sale.
+    pub no_sales: u64,
+    /// Counts that did not close the shift.
+    pub counts: u64,
+    /// Times that the drawer was handed over.
+    pub hand_overs: u64,
+    /// Proposed to be banked.
+    pub deposit_minor: i64,
+    /// Number of the drawer, where the till has several.
+    pub drawer_number: Option<u32>,
     /// Sum of receipts.
     pub takings_minor: i64,
     /// Drawer.
@@ -156,6 +169,9 @@ impl ShiftReport {
         let mut fact = |key, value: String| push_fact(blocks, self.language, key, value);
         fact(Key::BusinessDay, isolate_ltr(&date(self.business_date)));
         fact(Key::Till, isolate_ltr(&clean(&self.till)));
+        if let Some(drawer) = self.drawer_number {
+            fact(Key::CashDrawer, isolate_ltr(&drawer.to_string()));
+        }
         fact(Key::ReportCashier, clean(&self.cashier));
         fact(Key::ReportOpened, isolate_ltr(&date_time(self.opened)));
         if let Some(closed) = self.closed {
@@ -178,7 +194,17 @@ impl ShiftReport {
             (Key::ReportLinesVoided, self.voided_lines.to_string()),
             (Key::ReportCartsVoided, self.voided_carts.to_string()),
         ];
-        for (key, count) in counts {
+        // What a quiet shift had none of would only fill paper.
+        let rare = [
+            (Key::ReportNoSales, self.no_sales),
+            (Key::ReportCounts, self.counts),
+            (Key::ReportHandOvers, self.hand_overs),
+        ];
+        let rare = rare
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(key, count)| (key, count.to_string()));
+        for (key, count) in counts.into_iter().chain(rare) {
             blocks.push(Block::Row {
                 label: self.text(key),
                 amount: count,
@@ -238,11 +264,22 @@ impl ShiftReport {
             counted_minor,
             difference_minor,
         } = self.drawer;
+        self.push_amount(
+            blocks,
+            self.text(Key::ReportFloat),
+            float_minor,
+            Weight::Normal,
+        );
+        for (movement, minor) in &self.moved {
+            let label = movement_label(self.language, *movement).to_owned();
+            self.push_amount(blocks, label, *minor, Weight::Normal);
+        }
+        let deposit = (self.deposit_minor != 0).then_some(self.deposit_minor);
         let figures = [
-            (Key::ReportFloat, Some(float_minor), Weight::Normal),
             (Key::ReportExpected, expected_minor, Weight::Normal),
             (Key::ReportCounted, counted_minor, Weight::Normal),
             (Key::ReportDifference, difference_minor, Weight::Strong),
+            (Key::ReportDeposit, deposit, Weight::Normal),
         ];
         for (key, minor, weight) in figures {
             if let Some(minor) = minor {

@@ -1116,6 +1116,7 @@ impl Shop {
     pub fn open_shift(&mut self, minor: i64) {
         let count = pieces(self.setup.country, minor);
         self.ok(Command::OpenShift {
+            drawer: None,
             count,
             approval: None,
         });
@@ -1166,7 +1167,10 @@ impl Shop {
     /// # Panics
     /// When it is refused.
     pub fn x_report(&mut self) -> ReportView {
-        match self.ok(Command::XReport { print: false }) {
+        match self.ok(Command::XReport {
+            print: false,
+            approval: None,
+        }) {
             Reply::Report(report) => *report,
             other => panic!("not a report: {other:?}"),
         }

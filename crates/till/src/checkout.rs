@@ -21,7 +21,7 @@ use crate::door::{
     TenderInput,
 };
 use crate::drafts::Change;
-use crate::till::{Call, DRAWER, Outcome, Till, drafts_refusal, encode, storage_refusal};
+use crate::till::{Call, Outcome, Till, drafts_refusal, encode, storage_refusal};
 
 /// Longest scan accepted; a longer one is two labels read as one.
 const CODE_CHARS_MAX: usize = 64;
@@ -581,7 +581,7 @@ impl Till {
 
     pub(crate) fn current_shift(&self) -> Result<Option<OpenShift>, Refusal> {
         self.book()?
-            .open_shift(DRAWER)
+            .open_shift(self.drawer)
             .map_err(|error| storage_refusal(&error))
     }
 

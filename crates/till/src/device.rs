@@ -1,7 +1,7 @@
 //! The device itself: its state in one reply, its settings, and its print queue.
 
 use domain::ids::JobId;
-use ledger::{PrintFilter, PrintJob, PrintState as Stored, PrintUpdate};
+use ledger::{OpenShift, PrintFilter, PrintJob, PrintState as Stored, PrintUpdate};
 
 use crate::door::{
     PrintJobView, PrintState, PrinterTarget, PrinterView, Refusal, RefusalCode, Reply, Settings,
@@ -13,15 +13,23 @@ use crate::till::{Answerless, Call, Outcome, Till, storage_refusal};
 impl Till {
     pub(crate) fn status(&self, call: &Call) -> Status {
         let book = self.ledger.as_ref();
-        let shift = self.current_shift().ok().flatten().map(|shift| {
-            let offset = call.now.utc_offset_min;
-            ShiftView {
-                business_date: shift.opened.business_date.to_string(),
-                opened_at: domain::time::local_minute(shift.opened_wall, offset),
-                opened_by: self.display_name(shift.opened.user),
-                receipts: shift.totals.sales.saturating_add(shift.totals.reversals),
-            }
-        });
+        let offset = call.now.utc_offset_min;
+        let view = |shift: &OpenShift| ShiftView {
+            drawer: shift.opened.drawer,
+            holder: shift.holder,
+            holder_name: self.display_name(shift.holder),
+            business_date: shift.opened.business_date.to_string(),
+            opened_at: domain::time::local_minute(shift.opened_wall, offset),
+            opened_by: self.display_name(shift.opened.user),
+            receipts: shift.totals.sales.saturating_add(shift.totals.reversals),
+        };
+        let open = book
+            .and_then(|book| book.open_shifts().ok())
+            .unwrap_or_default();
+        let shift = open
+            .iter()
+            .find(|shift| shift.opened.drawer == self.drawer)
+            .map(view);
         Status {
             enrolment: self.enrolment_view(),
             app: self.app.clone(),
@@ -31,6 +39,8 @@ impl Till {
             variants: book.and_then(|book| book.variant_count().ok()).unwrap_or(0),
             user: self.signed_in_view(),
             shift,
+            drawer: self.drawer,
+            shifts: open.iter().map(view).collect(),
             sync: self.sync_view(call),
             printer: self.printer_view(),
             parked: self.drafts.parked_count().unwrap_or(0),

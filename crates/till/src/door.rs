@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use domain::catalog::{Language, Names, StockClass};
 use domain::config::Role;
-use domain::event::TenderKind;
+use domain::event::{CashMovement, PeriodKind, TenderKind};
 use domain::ids::{JobId, LocationId, RequestId, SaleId, UserId, VariantId};
 use domain::money::Currency;
 use domain::quantity::Quantity;
@@ -178,21 +178,62 @@ pub enum Command {
         approval: Approval,
     },
 
-    /// Opens a shift with a counted float.
+    /// Opens a shift with a counted float. Days, months and years that have ended are closed first.
     OpenShift {
         /// Float by denomination.
         count: Vec<Pieces>,
+        /// Drawer; the one in use when left out.
+        #[serde(default)]
+        drawer: Option<u32>,
         /// Manager, when the trading day would go back or jump by more than 2 days.
         #[serde(default)]
         approval: Option<Approval>,
+    },
+    /// Sells from another drawer of this till from now on.
+    UseDrawer {
+        /// Drawer, from 1.
+        drawer: u32,
     },
     /// Totals of the open shift so far.
     XReport {
         /// Also print it.
         #[serde(default)]
         print: bool,
+        /// Manager, where cashiers count blind.
+        #[serde(default)]
+        approval: Option<Approval>,
     },
-    /// Counts the drawer and closes the shift: writes and prints the Z report.
+    /// Puts money into the drawer, pays an expense from it, or drops money into the safe; prints a slip.
+    MoveCash {
+        /// Which way.
+        movement: CashMovement,
+        /// How much, above zero.
+        #[ts(type = "number")]
+        amount_minor: i64,
+        /// Why, up to 80 characters.
+        reason: String,
+        /// Manager, for a pay-out above the store's limit.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Counts the drawer without closing. Blind for cashiers where the store says so.
+    CountDrawer {
+        /// Drawer by denomination.
+        count: Vec<Pieces>,
+    },
+    /// Passes the drawer in use to another member of staff, who signs with their PIN and is signed in then. The
+    /// shift goes on; a cart in hand is parked.
+    HandOver {
+        /// Who takes it.
+        to: UserId,
+        /// Their PIN.
+        pin: String,
+        /// What both counted, if they did.
+        #[serde(default)]
+        count: Option<Vec<Pieces>>,
+    },
+    /// Counts the drawer and closes the shift: writes and prints the Z report. Never held up by parked carts, the
+    /// network or a printer.
     CloseShift {
         /// Drawer by denomination.
         count: Vec<Pieces>,
@@ -200,8 +241,40 @@ pub enum Command {
         #[serde(default)]
         approval: Option<Approval>,
     },
-    /// Opens the drawer without a sale.
-    OpenDrawer {},
+    /// Opens the drawer without a sale; prints a slip.
+    OpenDrawer {
+        /// Why, up to 80 characters.
+        reason: String,
+    },
+    /// Closes days, months and years that ended before today, where no shift will open soon. Needs a manager, and
+    /// no open shift.
+    ClosePeriods {
+        /// Manager; not needed when one is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Z reports and closings of days, months and years, newest first.
+    ListReports {
+        /// Most rows of each kind, at most 100.
+        #[serde(default)]
+        limit: Option<u32>,
+    },
+    /// A Z report (`Z12`) or the closing of a day (`D12`), month (`M3`) or year (`Y1`), with its picture.
+    GetReport {
+        /// Number.
+        number: String,
+    },
+    /// Prints such a report again, marked as a copy and otherwise the same.
+    ReprintReport {
+        /// Number.
+        number: String,
+    },
+    /// Debits and credits of every account: of a report by number, of the open shift (`X`), or of everything.
+    TrialBalance {
+        /// `Z12`, `D12`, `M3`, `Y1`, `X`; none for the whole journal.
+        #[serde(default)]
+        number: Option<String>,
+    },
 
     /// The cart as it is.
     GetCart {},
@@ -440,6 +513,19 @@ pub enum Reply {
     },
     /// X or Z report.
     Report(Box<ReportView>),
+    /// A slip for money that moved, or a drawer that was opened, without a sale.
+    Slip(Box<SlipView>),
+    /// A drawer was counted.
+    Counted(Box<CountView>),
+    /// Reports.
+    Reports {
+        /// Rows, newest first.
+        reports: Vec<ReportRow>,
+    },
+    /// Closing of a day, month or year.
+    Period(Box<PeriodView>),
+    /// Trial balance.
+    Balance(Box<BalanceView>),
     /// Stock.
     Stock(Box<StockView>),
 }
@@ -461,8 +547,12 @@ pub struct Status {
     pub variants: u32,
     /// Who is signed in.
     pub user: Option<UserView>,
-    /// The open shift.
+    /// The open shift of the drawer in use.
     pub shift: Option<ShiftView>,
+    /// Drawer in use, from 1.
+    pub drawer: u32,
+    /// Open shifts of every drawer, in the order of the drawers.
+    pub shifts: Vec<ShiftView>,
     /// Sync.
     pub sync: SyncView,
     /// Printer.
@@ -508,6 +598,10 @@ pub struct StoreView {
     pub country: String,
     /// Currency.
     pub currency: CurrencyView,
+    /// Drawers of a till.
+    pub drawers: u32,
+    /// Cashiers count without being told what should be there.
+    pub blind_count: bool,
 }
 
 /// A currency on screens.
@@ -542,6 +636,12 @@ pub struct UserView {
 /// The open shift on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct ShiftView {
+    /// Drawer, from 1.
+    pub drawer: u32,
+    /// Who answers for the drawer.
+    pub holder: UserId,
+    /// Their name.
+    pub holder_name: String,
     /// Trading day.
     pub business_date: String,
     /// Opened at, local time.
@@ -837,6 +937,10 @@ pub struct ReportView {
     /// Z number, none for an X.
     #[ts(type = "number | null")]
     pub z_number: Option<u64>,
+    /// Drawer, from 1.
+    pub drawer: u32,
+    /// Who answers for the drawer.
+    pub holder_name: String,
     /// Trading day.
     pub business_date: String,
     /// Opened at, local time.
@@ -877,6 +981,25 @@ pub struct ReportView {
     /// Counted minus expected, on a Z.
     #[ts(type = "number | null")]
     pub difference_minor: Option<i64>,
+    /// Money put in and taken out without a sale, by kind.
+    #[ts(type = "Record<string, number>")]
+    pub moved_minor: BTreeMap<CashMovement, i64>,
+    /// Openings of the drawer without a sale.
+    #[ts(type = "number")]
+    pub no_sales: u64,
+    /// Counts that did not close the shift.
+    #[ts(type = "number")]
+    pub counts: u64,
+    /// Times that the drawer was handed over.
+    #[ts(type = "number")]
+    pub hand_overs: u64,
+    /// Proposed to be banked, on a Z.
+    pub deposit: Vec<Pieces>,
+    /// Its sum.
+    #[ts(type = "number")]
+    pub deposit_minor: i64,
+    /// Copies printed of it, on a Z.
+    pub copies: u32,
     /// Perpetual total, on a Z.
     #[ts(type = "number | null")]
     pub perpetual_minor: Option<i64>,
@@ -886,6 +1009,155 @@ pub struct ReportView {
     pub parked: u32,
     /// PNG of the paper, base64; on a Z.
     pub png_base64: Option<String>,
+}
+
+/// A cash slip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct SlipView {
+    /// Number of the slip.
+    pub number: String,
+    /// Which way money moved; none when only the drawer was opened.
+    pub movement: Option<CashMovement>,
+    /// How much; 0 when only the drawer was opened.
+    #[ts(type = "number")]
+    pub amount_minor: i64,
+    /// Why.
+    pub reason: String,
+    /// Print job.
+    pub job: Option<JobId>,
+}
+
+/// A count that did not close the shift.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct CountView {
+    /// What was counted.
+    #[ts(type = "number")]
+    pub counted_minor: i64,
+    /// What should be there; none for a blind count.
+    #[ts(type = "number | null")]
+    pub expected_minor: Option<i64>,
+    /// Counted minus expected; none for a blind count.
+    #[ts(type = "number | null")]
+    pub difference_minor: Option<i64>,
+}
+
+/// A report in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ReportRow {
+    /// `Z12`, `D12`, `M3` or `Y1`.
+    pub number: String,
+    /// Trading day of a shift, or the name of the period: `2026-11-22`, `2026-11`, `2026`.
+    pub name: String,
+    /// Kind of the period; none for a shift.
+    pub period: Option<PeriodKind>,
+    /// Closed at, local time.
+    pub at: String,
+    /// Takings, reversals taken off.
+    #[ts(type = "number")]
+    pub takings_minor: i64,
+    /// Counted minus expected.
+    #[ts(type = "number")]
+    pub difference_minor: i64,
+}
+
+/// Closing of a day, month or year.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct PeriodView {
+    /// `D12`, `M3` or `Y1`.
+    pub number: String,
+    /// Kind.
+    pub period: PeriodKind,
+    /// Name: `2026-11-22`, `2026-11`, `2026`.
+    pub name: String,
+    /// Closed at, local time.
+    pub at: String,
+    /// First and last Z number in it.
+    #[ts(type = "[number, number] | null")]
+    pub z_numbers: Option<(u64, u64)>,
+    /// Receipts of sales.
+    #[ts(type = "number")]
+    pub sales: u64,
+    /// Sum of sales.
+    #[ts(type = "number")]
+    pub sales_minor: i64,
+    /// Receipts of reversals.
+    #[ts(type = "number")]
+    pub reversals: u64,
+    /// Sum of reversals; zero or negative.
+    #[ts(type = "number")]
+    pub reversals_minor: i64,
+    /// Discounts.
+    #[ts(type = "number")]
+    pub discounts_minor: i64,
+    /// Cash rounding.
+    #[ts(type = "number")]
+    pub rounding_minor: i64,
+    /// Levies.
+    pub levies: Vec<LevyView>,
+    /// Tax.
+    pub taxes: Vec<TaxView>,
+    /// Money kept by kind of tender.
+    #[ts(type = "Record<string, number>")]
+    pub tenders_minor: BTreeMap<TenderKind, i64>,
+    /// Money moved without a sale, by kind.
+    #[ts(type = "Record<string, number>")]
+    pub moved_minor: BTreeMap<CashMovement, i64>,
+    /// Differences found at closings of shifts.
+    #[ts(type = "number")]
+    pub over_short_minor: i64,
+    /// Sum of all sales ever on this till; never resets.
+    #[ts(type = "number")]
+    pub perpetual_minor: i64,
+    /// Events covered.
+    #[ts(type = "[number, number]")]
+    pub covers: (u64, u64),
+    /// First digits of the chain hash after the closing.
+    pub seal: String,
+    /// Print job, when printed.
+    pub job: Option<JobId>,
+    /// Copies printed of it.
+    pub copies: u32,
+    /// PNG of the paper, base64.
+    pub png_base64: String,
+}
+
+/// Trial balance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct BalanceView {
+    /// What it is of: `Z12`, `D12`, `X`; empty for the whole journal.
+    pub number: String,
+    /// Money accounts, by code.
+    pub rows: Vec<BalanceRow>,
+    /// Sum of the debits, equal to that of the credits.
+    #[ts(type = "number")]
+    pub debit_minor: i64,
+    /// Sum of the credits.
+    #[ts(type = "number")]
+    pub credit_minor: i64,
+    /// Stock accounts: units by account, summing to zero.
+    pub stock: Vec<StockBalanceRow>,
+}
+
+/// An account of a trial balance: one of the two amounts is zero.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct BalanceRow {
+    /// Code; its name stands in the catalogues as `account.{code up to the colon}`.
+    pub account: String,
+    /// Debit.
+    #[ts(type = "number")]
+    pub debit_minor: i64,
+    /// Credit.
+    #[ts(type = "number")]
+    pub credit_minor: i64,
+}
+
+/// A stock account of a trial balance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct StockBalanceRow {
+    /// Code: `location:LM`, `customer`.
+    pub account: String,
+    /// Units, debit positive.
+    pub quantity: Quantity,
 }
 
 /// Stock of a variant.
@@ -971,6 +1243,21 @@ pub enum RefusalCode {
     CountInvalid,
     /// The difference needs a manager (params: `difference_minor`, `limit_minor`).
     DifferenceApprovalRequired,
+    /// A blind count is further off than the limit: count again, or have a manager sign (params: `limit_minor`).
+    /// The one refusal that leaves a fact: that this was counted.
+    BlindCountDiffers,
+    /// The amount is zero, negative or too large.
+    AmountInvalid,
+    /// The drawer does not hold that much (params: `expected_minor` unless the store counts blind).
+    DrawerShort,
+    /// The till has no such drawer (params: `drawer`).
+    UnknownDrawer,
+    /// The drawer is in the hands of that person already.
+    HandOverToSelf,
+    /// No such report (params: `number`).
+    UnknownReport,
+    /// No period has ended that is not closed.
+    NothingToClose,
     /// No variant has this code (params: `code`).
     UnknownCode,
     /// No such variant.

@@ -46,6 +46,8 @@ pub(crate) struct Change {
     pub drop: Option<SaleId>,
     /// Who is signed in from now on.
     pub user: Option<Option<UserId>>,
+    /// The drawer in use from now on.
+    pub drawer: Option<u32>,
     /// Settings.
     pub settings: Option<Settings>,
     /// Enrolment.
@@ -82,6 +84,8 @@ pub(crate) struct Loaded {
     pub cart: Option<Cart>,
     /// Signed in.
     pub user: Option<UserId>,
+    /// Drawer in use.
+    pub drawer: Option<u32>,
     /// Settings.
     pub settings: Option<Settings>,
     /// Enrolment.
@@ -157,6 +161,7 @@ impl Drafts {
         Ok(Loaded {
             cart: cart.and_then(|text| readable("cart", &text)),
             user: self.meta::<Option<UserId>>("user")?.flatten(),
+            drawer: self.meta("drawer")?,
             settings: self.meta("settings")?,
             enrol: self.meta("enrol")?,
         })
@@ -214,6 +219,9 @@ impl Drafts {
         }
         if let Some(user) = &change.user {
             set("user", serde_json::to_string(user)?)?;
+        }
+        if let Some(drawer) = &change.drawer {
+            set("drawer", serde_json::to_string(drawer)?)?;
         }
         if let Some(settings) = &change.settings {
             set("settings", serde_json::to_string(settings)?)?;

@@ -13,6 +13,7 @@ mod drafts;
 mod enrol;
 mod paper;
 pub mod schema;
+mod reports;
 mod shift;
 mod staff;
 mod stockroom;

@@ -18,7 +18,7 @@ use crate::checkout::Terms;
 use crate::door::{Answer, PrinterTarget, ReceiptView, Refusal, RefusalCode, Reply};
 use crate::stockroom::ROWS_MAX;
 use crate::till::{Answerless, Call, Outcome, Till, encode, storage_refusal};
-use crate::views::options_text;
+use crate::views::{count_sum, options_text};
 
 /// Rows of a list of receipts unless asked otherwise.
 const RECEIPTS_DEFAULT: u32 = 30;
@@ -74,7 +74,7 @@ impl Till {
         })
     }
 
-    fn receipt_language(&self, terms: &Terms) -> Language {
+    pub(crate) fn receipt_language(&self, terms: &Terms) -> Language {
         self.settings
             .receipt_language
             .unwrap_or(terms.store.receipt_language)
@@ -211,7 +211,31 @@ impl Till {
         let Ok(terms) = self.terms(call) else {
             return Document::new(self.settings.language);
         };
-        let language = self.receipt_language(&terms);
+        self.shift_document(shift, closed, &terms, call.now.wall_ms)
+    }
+
+    /// The paper of a Z report, built again from its facts.
+    pub(crate) fn closed_document(
+        &self,
+        shift: &OpenShift,
+        closed: &ShiftClosed,
+        wall: i64,
+    ) -> Result<Document, Refusal> {
+        let terms = Terms {
+            store: self.store()?,
+            date: shift.opened.business_date,
+        };
+        Ok(self.shift_document(shift, Some((closed, wall)), &terms, wall))
+    }
+
+    fn shift_document(
+        &self,
+        shift: &OpenShift,
+        closed: Option<(&ShiftClosed, i64)>,
+        terms: &Terms,
+        wall_ms: i64,
+    ) -> Document {
+        let language = self.receipt_language(terms);
         let totals = closed.map_or(&shift.totals, |(closed, _)| &closed.totals);
         let till = self
             .ledger
@@ -220,16 +244,16 @@ impl Till {
             .unwrap_or_default();
         ShiftReport {
             language,
-            store: identity(&terms, language),
+            store: identity(terms, language),
             kind: closed.map_or(ReportKind::X, |(closed, _)| ReportKind::Z {
                 number: closed.z_number,
             }),
             business_date: shift.opened.business_date.0,
             till,
             cashier: self.display_name(closed.map_or(shift.opened.user, |(closed, _)| closed.user)),
-            opened: local(shift.opened_wall, &terms),
-            closed: closed.map(|(_, wall)| local(wall, &terms)),
-            printed: local(closed.map_or(call.now.wall_ms, |(_, wall)| wall), &terms),
+            opened: local(shift.opened_wall, terms),
+            closed: closed.map(|(_, wall)| local(wall, terms)),
+            printed: local(closed.map_or(wall_ms, |(_, wall)| wall), terms),
             first_receipt: None,
             last_receipt: None,
             currency: terms.store.currency,
@@ -254,6 +278,16 @@ impl Till {
                 .iter()
                 .map(|(kind, minor)| (*kind, *minor))
                 .collect(),
+            moved: totals
+                .moved_minor
+                .iter()
+                .map(|(movement, minor)| (*movement, *minor))
+                .collect(),
+            no_sales: totals.no_sales,
+            counts: totals.counts,
+            hand_overs: totals.hand_overs,
+            deposit_minor: closed.map_or(0, |(closed, _)| count_sum(&closed.deposit)),
+            drawer_number: (terms.store.drawer.drawers > 1).then_some(shift.opened.drawer),
             takings_minor: totals.takings_minor,
             drawer: DrawerFigures {
                 float_minor: totals.float_minor,
@@ -428,7 +462,7 @@ impl Till {
         let Ok(document) = Document::from_json(&job.document) else {
             return Ok(Answerless::default());
         };
-        let fact = self.copied_report(&job.number, call)?;
+        let fact = self.copied_report(job, call)?;
         let copy = fact
             .as_ref()
             .map_or(job.copy.saturating_add(1), |(_, reprinted)| reprinted.copy);
@@ -445,22 +479,23 @@ impl Till {
         })
     }
 
-    /// The copy of a Z report as a fact; none for papers without a number of their own.
+    /// The copy of a numbered report or slip as a fact; none for papers without a number of their own.
     fn copied_report(
         &self,
-        number: &str,
+        job: &PrintJob,
         call: &mut Call,
     ) -> Result<Option<(EventId, Reprinted)>, Refusal> {
-        let book = self.book()?;
-        let failed = |error: LedgerError| storage_refusal(&error);
-        let z = number.strip_prefix('Z').and_then(|z| z.parse().ok());
-        let Some(z) = z else { return Ok(None) };
-        if book.z_report(z).map_err(failed)?.is_none() {
+        let numbered = matches!(job.kind, PrintKind::Report | PrintKind::Copy);
+        if !numbered || matches!(job.number.as_str(), "" | "X" | "TEST") {
             return Ok(None);
         }
+        let copies = self
+            .book()?
+            .copies(&job.number)
+            .map_err(|error: LedgerError| storage_refusal(&error))?;
         let reprinted = Reprinted {
-            number: number.to_owned(),
-            copy: book.copies(number).map_err(failed)?.saturating_add(1),
+            number: job.number.clone(),
+            copy: copies.saturating_add(1),
             user: self.signed_in()?.user,
         };
         Ok(Some((EventId(call.uuid()), reprinted)))
@@ -501,7 +536,7 @@ fn item_label(item: &Item, language: Language) -> String {
     format!("{name} {}", options_text(&item.variant.options))
 }
 
-fn identity(terms: &Terms, language: Language) -> StoreIdentity {
+pub(crate) fn identity(terms: &Terms, language: Language) -> StoreIdentity {
     StoreIdentity {
         name: terms.store.chain.clone(),
         branch: terms.store.name.get(language).to_owned(),
@@ -511,7 +546,7 @@ fn identity(terms: &Terms, language: Language) -> StoreIdentity {
     }
 }
 
-fn local(wall_ms: i64, terms: &Terms) -> NaiveDateTime {
+pub(crate) fn local(wall_ms: i64, terms: &Terms) -> NaiveDateTime {
     let shifted = TimeDelta::minutes(i64::from(terms.store.utc_offset_min));
     let utc = DateTime::from_timestamp_millis(wall_ms)
         .unwrap_or_default()

@@ -107,6 +107,7 @@ impl Till {
             });
         let change = Change {
             user: Some(Some(user)),
+            drawer: self.drawer_of(user),
             settings,
             ..Change::default()
         };
@@ -208,6 +209,29 @@ impl Till {
         }
         self.check_pin(&member, &approval.pin, call)?;
         Ok(member.user)
+    }
+
+    /// Checks anybody's PIN: who signs for a drawer need not be a manager.
+    pub(crate) fn check_pin_of(
+        &mut self,
+        user: UserId,
+        pin: &str,
+        call: &mut Call,
+    ) -> Result<(), Refusal> {
+        let member = self.member(user)?;
+        self.check_pin(&member, pin, call)
+    }
+
+    /// The drawer that somebody who signs in works with: the one they answer for, or the one in use.
+    fn drawer_of(&self, user: UserId) -> Option<u32> {
+        let open = self.book().ok()?.open_shifts().ok()?;
+        let in_use = |shift: &&ledger::OpenShift| shift.opened.drawer == self.drawer;
+        let held: Vec<_> = open.iter().filter(|shift| shift.holder == user).collect();
+        let found = match held.as_slice() {
+            [] => open.iter().find(in_use).or(open.first()),
+            held => held.iter().copied().find(in_use).or(held.first().copied()),
+        };
+        found.map(|shift| shift.opened.drawer)
     }
 
     fn member(&self, user: UserId) -> Result<StaffMember, Refusal> {

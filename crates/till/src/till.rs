@@ -25,7 +25,7 @@ const DRAFTS_FILE: &str = "drafts.db";
 const KEY_FILE: &str = "device.key";
 const LOCK_FILE: &str = "till.lock";
 /// Drawer of a till that has one.
-pub(crate) const DRAWER: u32 = 1;
+const DRAWER: u32 = 1;
 
 /// What a command needs from outside: the time and randomness. The same context gives the same answer.
 #[derive(Debug, Clone)]
@@ -98,6 +98,8 @@ pub struct Till {
     pub(crate) key: SigningKey,
     pub(crate) cart: Cart,
     pub(crate) user: Option<UserId>,
+    /// Drawer that sales go into.
+    pub(crate) drawer: u32,
     pub(crate) settings: Settings,
     pub(crate) enrol: Option<EnrolState>,
     pub(crate) sync: SyncReport,
@@ -259,6 +261,7 @@ impl Till {
             key,
             cart: loaded.cart.unwrap_or_else(|| fresh.clone()),
             user: loaded.user,
+            drawer: loaded.drawer.unwrap_or(DRAWER),
             settings: loaded.settings.unwrap_or_else(default_settings),
             enrol: loaded.enrol,
             sync: SyncReport {
@@ -429,14 +432,32 @@ impl Till {
                 new_pin,
                 approval,
             } => self.reset_pin(*user, new_pin, approval, call),
-            Command::OpenShift { count, approval } => {
-                self.open_shift(count, approval.as_ref(), call)
+            Command::OpenShift {
+                count,
+                drawer,
+                approval,
+            } => self.open_shift(count, *drawer, approval.as_ref(), call),
+            Command::UseDrawer { drawer } => self.use_drawer(*drawer, call),
+            Command::XReport { print, approval } => self.x_report(*print, approval.as_ref(), call),
+            Command::MoveCash {
+                movement,
+                amount_minor,
+                reason,
+                approval,
+            } => self.move_cash(*movement, *amount_minor, reason, approval.as_ref(), call),
+            Command::CountDrawer { count } => self.count_drawer(count, call),
+            Command::HandOver { to, pin, count } => {
+                self.hand_over(*to, pin, count.as_deref(), call)
             }
-            Command::XReport { print } => self.x_report(*print, call),
             Command::CloseShift { count, approval } => {
                 self.close_shift(count, approval.as_ref(), call)
             }
-            Command::OpenDrawer {} => self.open_drawer(call),
+            Command::OpenDrawer { reason } => self.open_drawer(reason, call),
+            Command::ClosePeriods { approval } => self.close_periods(approval.as_ref(), call),
+            Command::ListReports { limit } => self.list_reports(*limit),
+            Command::GetReport { number } => self.get_report(number),
+            Command::ReprintReport { number } => self.reprint_report(number, call),
+            Command::TrialBalance { number } => self.trial_balance(number.as_deref()),
             Command::GetCart {} => self.get_cart(call),
             Command::ScanCode { code } => self.scan_code(code, call),
             Command::Search {
@@ -523,6 +544,9 @@ impl Till {
         }
         if let Some(user) = change.user {
             self.user = user;
+        }
+        if let Some(drawer) = change.drawer {
+            self.drawer = drawer;
         }
         if let Some(settings) = change.settings {
             self.settings = settings;
@@ -645,7 +669,10 @@ const fn is_read(command: &Command) -> bool {
             | Command::ListPrintJobs {}
             | Command::StockOf { .. }
             | Command::SyncNow {}
-            | Command::XReport { print: false }
+            | Command::XReport { print: false, .. }
+            | Command::ListReports { .. }
+            | Command::GetReport { .. }
+            | Command::TrialBalance { .. }
     )
 }
 

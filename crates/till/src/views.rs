@@ -2,15 +2,15 @@
 
 use domain::cart::{Cart, CartLine, Discount};
 use domain::catalog::StockClass;
-use domain::event::{ShiftClosed, ShiftTotals, TaxTotal};
+use domain::event::{CashCount, ShiftClosed, ShiftTotals, TaxTotal};
 use domain::money::Currency;
 use domain::sale::CompleteSaleError;
 use ledger::{OpenShift, Receipt, ReceiptBody};
 
 use crate::checkout::{Terms, sale_refusal};
 use crate::door::{
-    CartView, CurrencyView, DiscountInput, LevyView, LineView, ReceiptRow, Refusal, RefusalCode,
-    ReportView, StoreView, TaxView, TenderView,
+    CartView, CurrencyView, DiscountInput, LevyView, LineView, Pieces, ReceiptRow, Refusal,
+    RefusalCode, ReportView, StoreView, TaxView, TenderView,
 };
 use crate::till::{Till, drafts_refusal, storage_refusal};
 
@@ -113,6 +113,8 @@ impl Till {
             name: store.name,
             country: store.country,
             currency: currency_view(store.currency),
+            drawers: store.drawer.drawers.clamp(1, domain::config::DRAWERS_MAX),
+            blind_count: store.drawer.blind_count,
         })
     }
 
@@ -149,6 +151,8 @@ impl Till {
         let offset = self.store()?.utc_offset_min;
         Ok(ReportView {
             z_number: closed.map(|closed| closed.z_number),
+            drawer: shift.opened.drawer,
+            holder_name: self.display_name(shift.holder),
             business_date: shift.opened.business_date.to_string(),
             opened_at: domain::time::local_minute(shift.opened_wall, offset),
             sales: totals.sales,
@@ -171,6 +175,13 @@ impl Till {
             expected_minor: totals.expected_minor,
             counted_minor: closed.map(|closed| closed.counted_minor),
             difference_minor: closed.map(|closed| closed.difference_minor),
+            moved_minor: totals.moved_minor.clone(),
+            no_sales: totals.no_sales,
+            counts: totals.counts,
+            hand_overs: totals.hand_overs,
+            deposit: closed.map_or_else(Vec::new, |closed| pieces_of(&closed.deposit)),
+            deposit_minor: closed.map_or(0, |closed| count_sum(&closed.deposit)),
+            copies: 0,
             perpetual_minor: closed.map(|closed| closed.perpetual_minor),
             job: None,
             parked: self
@@ -199,7 +210,25 @@ fn wanted_of(cart: &Cart, line: &CartLine) -> i64 {
         })
 }
 
-fn tax_views(taxes: &[TaxTotal]) -> Vec<TaxView> {
+/// A count as screens have it, largest piece first.
+pub(crate) fn pieces_of(count: &CashCount) -> Vec<Pieces> {
+    let pieces = count.iter().rev();
+    pieces
+        .map(|(denomination_minor, pieces)| Pieces {
+            denomination_minor: *denomination_minor,
+            pieces: *pieces,
+        })
+        .collect()
+}
+
+/// Sum of a count that was taken already.
+pub(crate) fn count_sum(count: &CashCount) -> i64 {
+    count.iter().fold(0_i64, |sum, (denomination, pieces)| {
+        sum.saturating_add(denomination.saturating_mul(*pieces))
+    })
+}
+
+pub(crate) fn tax_views(taxes: &[TaxTotal]) -> Vec<TaxView> {
     taxes
         .iter()
         .map(|tax| TaxView {

@@ -281,6 +281,7 @@ fn create_store(context: &Context, args: &StoreCreate) -> anyhow::Result<Output>
             .map(|unit_minor| CashRounding { unit_minor }),
         over_short_limit_minor: args.over_short_limit_minor,
         discount_limit_bp: args.discount_limit_bp,
+        drawer: domain::config::DrawerRules::default(),
         follows: Vec::new(),
         location_names: Default::default(),
     };

@@ -40,9 +40,17 @@ variants: number,
  */
 user: UserView | null, 
 /**
- * The open shift.
+ * The open shift of the drawer in use.
  */
 shift: ShiftView | null, 
+/**
+ * Drawer in use, from 1.
+ */
+drawer: number, 
+/**
+ * Open shifts of every drawer, in the order of the drawers.
+ */
+shifts: Array<ShiftView>, 
 /**
  * Sync.
  */

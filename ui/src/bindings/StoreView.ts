@@ -25,4 +25,12 @@ country: string,
 /**
  * Currency.
  */
-currency: CurrencyView, };
+currency: CurrencyView, 
+/**
+ * Drawers of a till.
+ */
+drawers: number, 
+/**
+ * Cashiers count without being told what should be there.
+ */
+blind_count: boolean, };

@@ -250,7 +250,7 @@ export function OpenShift({ menu }: { menu: () => void }) {
     <Count hint={t('shift_open_hint')} dead={sent} goId="open-shift-go" goText={(counted) => tx('shift_open_go', { amount: <Money minor={counted} /> })}
       go={(count) => {
         setSent(true);
-        runApproved((approval) => ({ type: 'OpenShift', count, approval }), t('approve_open')).then(() => refresh()).then(() => setSent(false));
+        runApproved((approval) => ({ type: 'OpenShift', count, drawer: null, approval }), t('approve_open')).then(() => refresh()).then(() => setSent(false));
       }} />
   </div>;
 }

@@ -136,7 +136,7 @@ export function Report({ report }: { report: ReportView }) {
       {report.png_base64 ? <div class="report-paper"><img data-testid="z-png" alt="" src={'data:image/png;base64,' + report.png_base64} /></div> : null}</div>
     </main>
     <footer class="foot"><div class="foot-row">
-      {z ? null : <button type="button" class="btn tall grow" data-testid="x-print" onClick={() => run({ type: 'XReport', print: true }).then((reply) => { if (reply) say({ text: t('printed_it') }); })}><Icon name="print" />{t('print_it')}</button>}
+      {z ? null : <button type="button" class="btn tall grow" data-testid="x-print" onClick={() => runApproved((approval) => ({ type: 'XReport', print: true, approval }), t('x_report')).then((reply) => { if (reply) say({ text: t('printed_it') }); })}><Icon name="print" />{t('print_it')}</button>}
       <button type="button" class="btn go tall grow" data-testid="report-done" onClick={done}>{t('done')}</button></div></footer>
   </div>;
 }

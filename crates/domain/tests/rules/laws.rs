@@ -257,6 +257,7 @@ fn check_drawer(
         perpetual_minor: 0,
         blind: false,
         deposit: Default::default(),
+        paper: None,
     });
     let end = balance(&closed);
     assert_eq!(drawer + end.get(&Account::Cash).copied().unwrap_or(0), 0);

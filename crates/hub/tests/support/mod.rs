@@ -73,6 +73,7 @@ pub fn store_config(code: &str, list: &str, currency: Currency) -> StoreConfig {
         cash_rounding: None,
         over_short_limit_minor: 5_000,
         discount_limit_bp: 1_000,
+        drawer: domain::config::DrawerRules::default(),
         follows: vec![],
         location_names: BTreeMap::new(),
     }

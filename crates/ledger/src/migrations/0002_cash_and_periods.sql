@@ -18,4 +18,10 @@ CREATE TABLE period (
     PRIMARY KEY (kind, number)
 ) STRICT, WITHOUT ROWID;
 
+-- Reports as they were first issued, in the words and names of that day: a reprint is that document.
+CREATE TABLE report (
+    number   TEXT PRIMARY KEY,
+    document TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 DELETE FROM books;

@@ -272,6 +272,7 @@ impl Desk {
             perpetual_minor: self.ledger.perpetual_minor().expect("perpetual"),
             blind: false,
             deposit: Default::default(),
+            paper: None,
             totals: open.totals,
         }
     }
@@ -454,6 +455,7 @@ pub fn store_config() -> StoreConfig {
         cash_rounding: None,
         over_short_limit_minor: 5_000,
         discount_limit_bp: 1_000,
+        drawer: domain::config::DrawerRules::default(),
         follows: vec![location("LM"), location("WEB")],
         location_names: Default::default(),
     }

@@ -281,6 +281,12 @@ pub fn z_report(language: Language) -> ShiftReport {
         }],
         taxes: taxes(&[("7", 1_210_280, 84_720), ("19", 7_605_042, 1_444_958)]),
         tenders: vec![(TenderKind::Cash, 6_112_965), (TenderKind::Card, 4_240_000)],
+        moved: Vec::new(),
+        no_sales: 0,
+        counts: 0,
+        hand_overs: 0,
+        deposit_minor: 0,
+        drawer_number: None,
         takings_minor: 10_352_965,
         drawer: DrawerFigures {
             float_minor: 150_000,

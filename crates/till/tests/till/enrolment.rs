@@ -263,6 +263,7 @@ fn it_sells_once_configuration_catalogue_and_prices_are_there() {
             code: BALL.to_owned(),
         },
         Command::OpenShift {
+            drawer: None,
             count: vec![],
             approval: None,
         },
@@ -421,7 +422,9 @@ fn a_journal_that_cannot_be_written_keeps_the_cart() {
         },
         Command::RemoveLine { line: 1 },
         Command::ClearCart {},
-        Command::OpenDrawer {},
+        Command::OpenDrawer {
+            reason: "change".to_owned(),
+        },
         Command::CloseShift {
             count: testkit::shop::pieces(testkit::shop::Country::Tunisia, 100_000),
             approval: None,

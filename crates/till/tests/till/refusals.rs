@@ -201,8 +201,137 @@ fn shifts() -> Vec<Case> {
         case(
             "drawer without a shift",
             cashier,
-            |_| json!({"type": "OpenDrawer"}),
+            |_| json!({"type": "OpenDrawer", "reason": "change"}),
             Code::ShiftRequired,
+            json!({}),
+        ),
+        case(
+            "a drawer that the till has not",
+            open,
+            |_| json!({"type": "UseDrawer", "drawer": 2}),
+            Code::UnknownDrawer,
+            json!({"drawer": 2}),
+        ),
+        case(
+            "opening a drawer that the till has not",
+            cashier,
+            |_| json!({"type": "OpenShift", "count": [], "drawer": 0}),
+            Code::UnknownDrawer,
+            json!({"drawer": 0}),
+        ),
+        case(
+            "a pay-in of nothing",
+            open,
+            |_| json!({"type": "MoveCash", "movement": "pay_in", "amount_minor": 0, "reason": "x"}),
+            Code::AmountInvalid,
+            json!({}),
+        ),
+        case(
+            "a pay-in near the largest amount",
+            open,
+            |_| json!({"type": "MoveCash", "movement": "pay_in", "amount_minor": (1_i64 << 53) - 1, "reason": "x"}),
+            Code::AmountOverflow,
+            json!({}),
+        ),
+        case(
+            "a movement of more than any amount",
+            open,
+            |_| json!({"type": "MoveCash", "movement": "pay_in", "amount_minor": i64::MAX, "reason": "x"}),
+            Code::AmountInvalid,
+            json!({}),
+        ),
+        case(
+            "a drop above the drawer",
+            open,
+            |_| json!({"type": "MoveCash", "movement": "drop", "amount_minor": 100_001, "reason": "x"}),
+            Code::DrawerShort,
+            json!({"expected_minor": 100_000}),
+        ),
+        case(
+            "a pay-out by a cashier",
+            open,
+            |_| json!({"type": "MoveCash", "movement": "pay_out", "amount_minor": 5_000, "reason": "x"}),
+            Code::ManagerRequired,
+            json!({}),
+        ),
+        case(
+            "a pay-in without a reason",
+            open,
+            |_| json!({"type": "MoveCash", "movement": "pay_in", "amount_minor": 5, "reason": "  "}),
+            Code::TextInvalid,
+            json!({"field": "reason"}),
+        ),
+        case(
+            "a no-sale with a control character for a reason",
+            open,
+            |_| json!({"type": "OpenDrawer", "reason": "a\u{1b}b"}),
+            Code::TextInvalid,
+            json!({"field": "reason"}),
+        ),
+        case(
+            "a pay-in without a shift",
+            cashier,
+            |_| json!({"type": "MoveCash", "movement": "pay_in", "amount_minor": 5, "reason": "x"}),
+            Code::ShiftRequired,
+            json!({}),
+        ),
+        case(
+            "a count without a shift",
+            cashier,
+            |_| json!({"type": "CountDrawer", "count": []}),
+            Code::ShiftRequired,
+            json!({}),
+        ),
+        case(
+            "a hand-over to oneself",
+            open,
+            |_| json!({"type": "HandOver", "to": CASHIER, "pin": shop::CASHIER_PIN}),
+            Code::HandOverToSelf,
+            json!({}),
+        ),
+        case(
+            "a report that is not there",
+            open,
+            |_| json!({"type": "GetReport", "number": "Z7"}),
+            Code::UnknownReport,
+            json!({"number": "Z7"}),
+        ),
+        case(
+            "a reprint of what is no report",
+            open,
+            |_| json!({"type": "ReprintReport", "number": "D01"}),
+            Code::UnknownReport,
+            json!({"number": "D01"}),
+        ),
+        case(
+            "a trial balance of a year that is not closed",
+            open,
+            |_| json!({"type": "TrialBalance", "number": "Y1"}),
+            Code::UnknownReport,
+            json!({"number": "Y1"}),
+        ),
+        case(
+            "closing periods in a shift",
+            |shop| {
+                shop.sign_in(MANAGER);
+                shop.open_shift(0);
+            },
+            |_| json!({"type": "ClosePeriods"}),
+            Code::ShiftOpen,
+            json!({}),
+        ),
+        case(
+            "closing periods of which none has ended",
+            manager,
+            |_| json!({"type": "ClosePeriods"}),
+            Code::NothingToClose,
+            json!({}),
+        ),
+        case(
+            "closing periods by a cashier",
+            cashier,
+            |_| json!({"type": "ClosePeriods"}),
+            Code::ManagerRequired,
             json!({}),
         ),
         case(
@@ -887,6 +1016,8 @@ fn every_code_has_a_case() {
         Code::PinBlocked,
         // shifts.rs
         Code::DateApprovalRequired,
+        // drawers.rs
+        Code::BlindCountDiffers,
         // selling.rs
         Code::TooManyLines,
         // A warning in a cart, selling.rs.

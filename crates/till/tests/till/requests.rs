@@ -154,7 +154,9 @@ fn a_request_id_serves_one_command() {
     for command in [
         scan(SHOE_42),
         Command::GetCart {},
-        Command::OpenDrawer {},
+        Command::OpenDrawer {
+            reason: "change".to_owned(),
+        },
         Command::SignIn {
             user: CASHIER,
             pin: CASHIER_PIN.to_owned(),

@@ -439,6 +439,7 @@ fn a_new_price_holds_from_its_day_for_what_is_scanned_then() {
     shop.close_exact();
     shop.advance_days(8);
     shop.ok(Command::OpenShift {
+        drawer: None,
         count: vec![],
         approval: Some(approval()),
     });

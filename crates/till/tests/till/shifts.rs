@@ -10,6 +10,7 @@ use till::door::{Answer, Approval, Command, RefusalCode, Reply, ReportView};
 
 fn opening(approval: Option<Approval>) -> Command {
     Command::OpenShift {
+        drawer: None,
         count: pieces(Country::Tunisia, 100_000),
         approval,
     }
@@ -22,6 +23,8 @@ fn figures(report: &ReportView) -> ReportView {
         counted_minor: None,
         difference_minor: None,
         perpetual_minor: None,
+        deposit: Vec::new(),
+        deposit_minor: 0,
         job: None,
         png_base64: None,
         ..report.clone()
@@ -245,7 +248,9 @@ fn parked_carts_and_the_cart_in_hand_outlive_the_shift() {
 fn the_drawer_opens_without_a_sale_and_leaves_a_trace() {
     let mut shop = Setup::tunisia().build();
     shop.open();
-    shop.ok(Command::OpenDrawer {});
+    shop.ok(Command::OpenDrawer {
+        reason: "change".to_owned(),
+    });
     let opened = shop
         .facts()
         .iter()

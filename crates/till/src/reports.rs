@@ -1,0 +1,369 @@
+//! Reports that stay: Z reports and closings by number, their reprints, and trial balances.
+
+use std::collections::BTreeMap;
+
+use domain::event::{Event, Fact, PeriodKind, Reprinted};
+use domain::ids::EventId;
+use domain::posting::{self, StockAccount};
+use domain::quantity::Quantity;
+use ledger::{Ledger, LedgerError, OpenShift, PrintKind, StoredClosing};
+use receipt::Document;
+
+use crate::checkout::Terms;
+use crate::door::{
+    BalanceRow, BalanceView, LevyView, PeriodView, Refusal, RefusalCode, Reply, ReportRow,
+    StockBalanceRow,
+};
+use crate::shift::{period_document, seal};
+use crate::stockroom::ROWS_MAX;
+use crate::till::{Call, Outcome, Till, storage_refusal};
+use crate::views::tax_views;
+
+/// Rows of each kind unless asked otherwise.
+const REPORTS_DEFAULT: u32 = 30;
+/// Events read at a time for a trial balance.
+const EVENTS_AT_ONCE: usize = 500;
+
+/// What a number names.
+#[derive(Clone, Copy)]
+enum Named {
+    Z(u64),
+    Period(PeriodKind, u64),
+}
+
+fn named(number: &str) -> Option<Named> {
+    let number = number.trim();
+    let mut chars = number.chars();
+    let letter = chars.next()?;
+    let digits = chars.as_str();
+    if digits.starts_with('0') || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    Some(match letter {
+        'Z' => Named::Z(value),
+        'D' => Named::Period(PeriodKind::Day, value),
+        'M' => Named::Period(PeriodKind::Month, value),
+        'Y' => Named::Period(PeriodKind::Year, value),
+        _ => return None,
+    })
+}
+
+fn unknown(number: &str) -> Refusal {
+    let shown: String = number
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(24)
+        .collect();
+    Refusal::new(RefusalCode::UnknownReport).with("number", shown)
+}
+
+fn failed(error: LedgerError) -> Refusal {
+    storage_refusal(&error)
+}
+
+impl Till {
+    pub(crate) fn list_reports(&self, limit: Option<u32>) -> Outcome {
+        self.signed_in()?;
+        let limit = limit.unwrap_or(REPORTS_DEFAULT).clamp(1, ROWS_MAX);
+        let offset = self.store()?.utc_offset_min;
+        let book = self.book()?;
+        let mut rows: Vec<(i64, ReportRow)> = Vec::new();
+        for z in book.z_numbers(limit).map_err(failed)? {
+            let Some((closed, opened, wall)) = book.z_report(z).map_err(failed)? else {
+                continue;
+            };
+            rows.push((
+                wall,
+                ReportRow {
+                    number: format!("Z{z}"),
+                    name: opened.business_date.to_string(),
+                    period: None,
+                    at: domain::time::local_minute(wall, offset),
+                    takings_minor: closed.totals.takings_minor,
+                    difference_minor: closed.difference_minor,
+                },
+            ));
+        }
+        for kind in PeriodKind::ALL {
+            for closing in book.closings(kind, limit).map_err(failed)? {
+                let StoredClosing { closed, wall, .. } = closing;
+                let totals = &closed.totals;
+                rows.push((
+                    wall,
+                    ReportRow {
+                        number: closed.document_number(),
+                        name: kind.name(closed.to),
+                        period: Some(kind),
+                        at: domain::time::local_minute(wall, offset),
+                        takings_minor: totals.sales_minor.saturating_add(totals.reversals_minor),
+                        difference_minor: totals.over_short_minor,
+                    },
+                ));
+            }
+        }
+        // Newest first; of those written together, the longest period first.
+        rows.sort_by_key(|(wall, row)| std::cmp::Reverse((*wall, row.period)));
+        let reports = rows.into_iter().map(|(_, row)| row).collect();
+        Ok(Reply::Reports { reports })
+    }
+
+    pub(crate) fn get_report(&mut self, number: &str) -> Outcome {
+        self.signed_in()?;
+        Ok(self.report_by_number(number)?.1)
+    }
+
+    /// The report's document as it was first issued, and what screens show of it.
+    fn report_by_number(&mut self, number: &str) -> Result<(Document, Reply), Refusal> {
+        match named(number).ok_or_else(|| unknown(number))? {
+            Named::Z(z) => self.z_by_number(z, number),
+            Named::Period(kind, value) => self.period_by_number(kind, value, number),
+        }
+    }
+
+    fn z_by_number(&mut self, z: u64, number: &str) -> Result<(Document, Reply), Refusal> {
+        let book = self.book()?;
+        let (closed, opened, wall) = book
+            .z_report(z)
+            .map_err(failed)?
+            .ok_or_else(|| unknown(number))?;
+        let copies = book.copies(number).map_err(failed)?;
+        let issued = issued(book, number)?;
+        let opened_wall = self.wall_of(closed.from_seq)?;
+        let shift = OpenShift {
+            holder: closed.user,
+            opened_seq: closed.from_seq,
+            opened_wall,
+            totals: closed.totals.clone(),
+            opened,
+        };
+        let document = match issued {
+            Some(document) => document,
+            // Closed before papers were kept.
+            None => self.closed_document(&shift, &closed, wall)?,
+        };
+        let mut report = self.report_view(&shift, Some(&closed))?;
+        report.copies = copies;
+        report.png_base64 = Some(self.picture(&document));
+        Ok((document, Reply::Report(Box::new(report))))
+    }
+
+    fn wall_of(&self, seq: u64) -> Result<i64, Refusal> {
+        let events = self.book()?.events(seq, 1, usize::MAX).map_err(failed)?;
+        Ok(events.first().map_or(0, |event| event.wall))
+    }
+
+    fn period_by_number(
+        &mut self,
+        kind: PeriodKind,
+        value: u64,
+        number: &str,
+    ) -> Result<(Document, Reply), Refusal> {
+        let store = self.store()?;
+        let offset = store.utc_offset_min;
+        let book = self.book()?;
+        let closing = book
+            .closing(kind, value)
+            .map_err(failed)?
+            .ok_or_else(|| unknown(number))?;
+        let copies = book.copies(number).map_err(failed)?;
+        let document = match issued(book, number)? {
+            Some(document) => document,
+            None => {
+                let terms = Terms {
+                    store,
+                    date: closing.closed.to,
+                };
+                let language = self.receipt_language(&terms);
+                period_document(&closing, &terms, language, self.book()?.identity())
+            }
+        };
+        let png_base64 = self.picture(&document);
+        let StoredClosing { closed, at, wall } = closing;
+        let totals = closed.totals.clone();
+        let view = PeriodView {
+            number: closed.document_number(),
+            period: kind,
+            name: kind.name(closed.to),
+            at: domain::time::local_minute(wall, offset),
+            z_numbers: closed.z_numbers,
+            sales: totals.sales,
+            sales_minor: totals.sales_minor,
+            reversals: totals.reversals,
+            reversals_minor: totals.reversals_minor,
+            discounts_minor: totals.discounts_minor,
+            rounding_minor: totals.rounding_minor,
+            levies: totals
+                .levies_minor
+                .into_iter()
+                .map(|(code, minor)| LevyView { code, minor })
+                .collect(),
+            taxes: tax_views(&totals.taxes),
+            tenders_minor: totals.tenders_minor,
+            moved_minor: totals.moved_minor,
+            over_short_minor: totals.over_short_minor,
+            perpetual_minor: closed.perpetual_minor,
+            covers: (closed.covers.from_seq, closed.covers.to.seq),
+            seal: seal(at.at.hash),
+            job: None,
+            copies,
+            png_base64,
+        };
+        Ok((document, Reply::Period(Box::new(view))))
+    }
+
+    pub(crate) fn reprint_report(&mut self, number: &str, call: &mut Call) -> Outcome {
+        let user = self.signed_in()?.user;
+        let number = number.trim();
+        let (document, mut reply) = self.report_by_number(number)?;
+        let copy = self
+            .book()?
+            .copies(number)
+            .map_err(failed)?
+            .saturating_add(1);
+        let document = document.as_copy(copy);
+        let job = self.document_job(&document, PrintKind::Copy, number.to_owned(), copy, call);
+        let picture = self.picture(&document);
+        match &mut reply {
+            Reply::Report(report) => {
+                report.copies = copy;
+                report.job = job.as_ref().map(|job| job.job);
+                report.png_base64 = Some(picture);
+            }
+            Reply::Period(period) => {
+                period.copies = copy;
+                period.job = job.as_ref().map(|job| job.job);
+                period.png_base64 = picture;
+            }
+            _ => {}
+        }
+        let event = EventId(call.uuid());
+        let fact = Fact::Reprinted(Reprinted {
+            number: number.to_owned(),
+            copy,
+            user,
+        });
+        self.record_fact(event, &fact, job.into_iter().collect(), reply, call)
+    }
+
+    pub(crate) fn trial_balance(&self, number: Option<&str>) -> Outcome {
+        self.signed_in()?;
+        let book = self.book()?;
+        let head = book.head().seq;
+        let number = number.unwrap_or_default().trim();
+        let (from_seq, to_seq, shift) = match number {
+            "" => (1, head, None),
+            "X" => {
+                let shift = self.open_shift_or_refuse()?;
+                (shift.opened_seq, head, Some(shift.opened.shift))
+            }
+            number => match named(number).ok_or_else(|| unknown(number))? {
+                Named::Z(z) => {
+                    let found = book.z_report(z).map_err(failed)?;
+                    let (closed, ..) = found.ok_or_else(|| unknown(number))?;
+                    // The closing itself moves the counted cash, and stands after what it covers.
+                    (closed.from_seq, closed.to.seq + 1, Some(closed.shift))
+                }
+                Named::Period(kind, value) => {
+                    let found = book.closing(kind, value).map_err(failed)?;
+                    let closed = found.ok_or_else(|| unknown(number))?.closed;
+                    (closed.covers.from_seq, closed.covers.to.seq, None)
+                }
+            },
+        };
+        let mut money: BTreeMap<String, i64> = BTreeMap::new();
+        let mut stock: BTreeMap<String, i64> = BTreeMap::new();
+        let mut next = from_seq;
+        while next <= to_seq {
+            let events = book
+                .events(next, EVENTS_AT_ONCE, usize::MAX)
+                .map_err(failed)?;
+            let Some(last) = events.last().map(|event| event.seq) else {
+                break;
+            };
+            for event in events.iter().filter(|event| event.seq <= to_seq) {
+                let fact = Event::decode(&event.bytes).and_then(|event| event.fact());
+                // A later version's fact is not for this one to add up.
+                let Ok(fact) = fact else { continue };
+                if shift.is_none() || ledger::shift_of(&fact) == shift {
+                    add_fact(&mut money, &mut stock, &fact)?;
+                }
+            }
+            next = last + 1;
+        }
+        Ok(Reply::Balance(Box::new(balance_view(
+            number, money, stock,
+        )?)))
+    }
+}
+
+fn issued(book: &Ledger, number: &str) -> Result<Option<Document>, Refusal> {
+    let text = book.report_document(number).map_err(failed)?;
+    text.map(|text| {
+        Document::from_json(&text).map_err(|error| {
+            tracing::error!(error = %error, "a kept report cannot be read");
+            Refusal::from(RefusalCode::Internal)
+        })
+    })
+    .transpose()
+}
+
+fn add_fact(
+    money: &mut BTreeMap<String, i64>,
+    stock: &mut BTreeMap<String, i64>,
+    fact: &Fact,
+) -> Result<(), Refusal> {
+    let add = |sums: &mut BTreeMap<String, i64>, account: String, amount: i64| {
+        let sum = sums.entry(account).or_insert(0);
+        *sum = sum.checked_add(amount).ok_or(RefusalCode::AmountOverflow)?;
+        Ok::<(), RefusalCode>(())
+    };
+    let entries = posting::postings(fact).map_err(|_| RefusalCode::AmountOverflow)?;
+    for entry in entries {
+        add(money, entry.account.code(), entry.amount_minor)?;
+    }
+    for entry in posting::stock_postings(fact) {
+        let account = match entry.account {
+            StockAccount::Location(location) => format!("location:{location}"),
+            StockAccount::Customer => "customer".to_owned(),
+        };
+        add(stock, account, entry.quantity.0)?;
+    }
+    Ok(())
+}
+
+fn balance_view(
+    number: &str,
+    money: BTreeMap<String, i64>,
+    stock: BTreeMap<String, i64>,
+) -> Result<BalanceView, Refusal> {
+    let mut view = BalanceView {
+        number: number.to_owned(),
+        rows: Vec::new(),
+        debit_minor: 0,
+        credit_minor: 0,
+        stock: stock
+            .into_iter()
+            .map(|(account, quantity)| StockBalanceRow {
+                account,
+                quantity: Quantity(quantity),
+            })
+            .collect(),
+    };
+    for (account, balance) in money {
+        let row = BalanceRow {
+            account,
+            debit_minor: balance.max(0),
+            credit_minor: balance
+                .min(0)
+                .checked_neg()
+                .ok_or(RefusalCode::AmountOverflow)?,
+        };
+        let add =
+            |sum: i64, amount: i64| sum.checked_add(amount).ok_or(RefusalCode::AmountOverflow);
+        view.debit_minor = add(view.debit_minor, row.debit_minor)?;
+        view.credit_minor = add(view.credit_minor, row.credit_minor)?;
+        view.rows.push(row);
+    }
+    Ok(view)
+}
