@@ -319,7 +319,7 @@ fn an_uncertain_job_is_settled_by_a_person() {
         came_out: true,
     });
     assert_eq!(jobs(&shop)[1].state, PrintState::Printed);
-    assert_eq!(jobs(&shop).len(), 1);
+    assert_eq!(jobs(&shop).len(), 2);
     shop.verify_clean();
 }
 
