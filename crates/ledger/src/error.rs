@@ -53,6 +53,12 @@ pub enum OpenError {
     /// The file is not one of ours.
     #[error("the file is not a ledger")]
     NotALedger,
+    /// The file is encrypted with another key than the one at hand, or there is none at hand.
+    #[error("the ledger is encrypted, and the key at hand does not open it")]
+    Locked,
+    /// There is a key for the file, but this program was built without encryption.
+    #[error("the ledger is encrypted, and this program reads plain ones only")]
+    CannotEncrypt,
     /// A later version of this program has changed the file in a way this one does not understand.
     #[error("the ledger has format {found}, this program understands up to {understood}")]
     NewerVersion {

@@ -11,6 +11,7 @@ use domain::time::{Boot, Hlc};
 use rusqlite::{CachedStatement, Connection};
 
 use crate::books::Books;
+use crate::cipher::FileKey;
 use crate::error::{LedgerError, OpenError, StorageError, StorageKind};
 use crate::open::{OpenOptions, check_head, connect, flush};
 use crate::stock::OwnMovements;
@@ -117,6 +118,15 @@ impl Ledger {
     /// Whose file this is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Public half of the key that the stream was opened with, hexadecimal.
+    pub fn public_key(&self) -> &str {
+        &self.opened.public_key
+    }
+
+    pub(crate) const fn key(&self) -> Option<&FileKey> {
+        self.options.key.as_ref()
     }
 
     /// The last event and its hash; through a [`WriteTx`], with what it has appended so far.
@@ -316,6 +326,8 @@ impl<'a> WriteTx<'a> {
             OpenError::NotFound
             | OpenError::Exists
             | OpenError::NotALedger
+            | OpenError::Locked
+            | OpenError::CannotEncrypt
             | OpenError::NewerVersion { .. }
             | OpenError::NotATill
             | OpenError::SqliteTooOld { .. }

@@ -8,8 +8,10 @@
 //! `feed.rs` and `catalogue.rs` hold what head office sends, `verify.rs` says what must always be true.
 
 mod answers;
+mod backup;
 mod books;
 mod catalogue;
+mod cipher;
 mod error;
 mod feed;
 mod journal;
@@ -26,8 +28,10 @@ mod sync_state;
 mod verify;
 
 pub use answers::StoredAnswer;
+pub use backup::{BACKUP_STAMP, BackupStamp};
 pub use books::shift_of;
 pub use catalogue::Item;
+pub use cipher::{FileKey, FileState, can_encrypt, file_state, seal, unlock};
 pub use error::{LedgerError, OpenError, StorageError, StorageKind};
 pub use feed::PageOutcome;
 pub use journal::StoredEvent;

@@ -13,6 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::books::Books;
+use crate::cipher::{self, FileKey, FileState};
 use crate::error::{OpenError, StorageKind, classify};
 use crate::ledger::{Identity, Ledger, NewStream, Place, Position};
 use crate::sql::N;
@@ -52,6 +53,8 @@ pub struct OpenOptions {
     pub durability: Durability,
     /// Ceiling of the file in pages of 4 KiB, to act out a full disk.
     pub pages_max: Option<u32>,
+    /// Key of the file; none for a file that anybody can read.
+    pub key: Option<FileKey>,
 }
 
 /// A step from one format of the file to the next.
@@ -122,23 +125,33 @@ impl Ledger {
         let options = OpenOptions {
             durability: Durability::Relaxed,
             pages_max: None,
+            key: None,
         };
         set(&conn, "foreign_keys", 1)?;
         common_settings(&conn, &options)?;
-        migrate(&conn, None, MIGRATIONS)?;
+        migrate(&conn, None, None, MIGRATIONS)?;
         begin_stream(&conn, new, now, id)?;
         load(conn, Place::Memory, options)
     }
 
-    /// Opens a file for writing: brings it to this program's format and checks the end of the journal.
+    /// Opens a file for writing: brings it to this program's format and checks the end of the journal. A plain
+    /// file is encrypted first when `options` hold a key.
     ///
     /// # Errors
     /// [`OpenError`]; the file is then as it was.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Ledger, OpenError> {
         check_sqlite()?;
-        look(path)?;
+        let key = options.key.as_ref();
+        if let Some(key) = key
+            && is_plain(path)?
+        {
+            look(path, None)?;
+            cipher::seal(path, key)?;
+            tracing::warn!("the ledger was plain and is encrypted from now on");
+        }
+        look(path, key)?;
         let conn = connect(path, options)?;
-        migrate(&conn, Some(path), MIGRATIONS)?;
+        migrate(&conn, Some(path), key, MIGRATIONS)?;
         load(conn, Place::File(path.to_owned()), *options)
     }
 
@@ -147,28 +160,40 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`]; writing through it is refused as [`StorageKind::ReadOnly`].
     pub fn open_read_only(path: &Path) -> Result<Ledger, OpenError> {
+        Ledger::open_read_only_with(path, None)
+    }
+
+    /// As [`Ledger::open_read_only`], for a file that may be encrypted with `key`.
+    ///
+    /// # Errors
+    /// As [`Ledger::open_read_only`].
+    pub fn open_read_only_with(path: &Path, key: Option<&FileKey>) -> Result<Ledger, OpenError> {
         check_sqlite()?;
-        look(path)?;
+        // A plain file is read as it is, whatever key there is.
+        let key = if is_plain(path)? { None } else { key };
+        look(path, key)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = Connection::open_with_flags(path, flags).and_then(|conn| {
-            conn.busy_timeout(Duration::from_secs(5))?;
-            conn.query_row("SELECT count(*) FROM identity", [], |_| Ok(()))?;
-            Ok(conn)
-        });
-        let conn = match opened {
-            Ok(conn) => conn,
+        let conn = Connection::open_with_flags(path, flags)?;
+        cipher::unlock(&conn, key)?;
+        conn.busy_timeout(Duration::from_secs(5))?;
+        let conn = match conn.query_row("SELECT count(*) FROM identity", [], |_| Ok(())) {
+            Ok(()) => conn,
             // A medium that cannot be written has no room for the shared memory file. Without a log beside
             // it the file alone is complete.
             Err(error)
                 if classify(&error) == StorageKind::ReadOnly
                     && !with_suffix(path, "-wal").exists() =>
             {
-                immutable(path)?
+                immutable(path, key)?
             }
             Err(error) => return Err(error.into()),
         };
         conn.pragma_update(None, "query_only", 1)?;
-        load(conn, Place::ReadOnly, OpenOptions::default())
+        let options = OpenOptions {
+            key: key.copied(),
+            ..OpenOptions::default()
+        };
+        load(conn, Place::ReadOnly, options)
     }
 }
 
@@ -199,12 +224,27 @@ fn check_sqlite() -> Result<(), OpenError> {
 }
 
 /// Refuses what is no ledger, or one of a later format, without touching it.
-fn look(path: &Path) -> Result<(), OpenError> {
+fn look(path: &Path, key: Option<&FileKey>) -> Result<(), OpenError> {
     if !path.is_file() {
         return Err(OpenError::NotFound);
     }
-    let conn = immutable(path)?;
-    check_header(&conn, MIGRATIONS)
+    let looked = immutable(path, key).and_then(|conn| check_header(&conn, MIGRATIONS));
+    match looked {
+        // A key that does not fit and a file that is none look the same to SQLite.
+        Err(OpenError::NotALedger) if state(path)? == FileState::Sealed => Err(OpenError::Locked),
+        looked => looked,
+    }
+}
+
+fn state(path: &Path) -> Result<FileState, OpenError> {
+    cipher::file_state(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => OpenError::ReadOnly,
+        _ => OpenError::Io(Box::new(error)),
+    })
+}
+
+fn is_plain(path: &Path) -> Result<bool, OpenError> {
+    Ok(path.is_file() && state(path)? == FileState::Plain)
 }
 
 fn check_header(conn: &Connection, migrations: &[Migration]) -> Result<(), OpenError> {
@@ -232,7 +272,7 @@ fn format_of(conn: &Connection) -> Result<u32, rusqlite::Error> {
     conn.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-fn immutable(path: &Path) -> Result<Connection, OpenError> {
+fn immutable(path: &Path, key: Option<&FileKey>) -> Result<Connection, OpenError> {
     let mut uri = String::from("file:");
     let text = path.to_str().ok_or(OpenError::NotFound)?;
     if cfg!(windows) {
@@ -251,13 +291,16 @@ fn immutable(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Ok(Connection::open_with_flags(uri, flags)?)
+    let conn = Connection::open_with_flags(uri, flags)?;
+    cipher::unlock(&conn, key)?;
+    Ok(conn)
 }
 
 /// A connection that may write, with every setting that durability depends on read back.
 pub(crate) fn connect(path: &Path, options: &OpenOptions) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
+    cipher::unlock(&conn, options.key.as_ref())?;
     // SQLite falls back to reading where it may not write.
     if conn.is_readonly("main")? {
         return Err(OpenError::ReadOnly);
@@ -331,6 +374,7 @@ fn set(conn: &Connection, name: &'static str, value: i64) -> Result<(), OpenErro
 fn migrate(
     conn: &Connection,
     path: Option<&Path>,
+    key: Option<&FileKey>,
     migrations: &[Migration],
 ) -> Result<(), OpenError> {
     let found = format_of(conn)?;
@@ -345,6 +389,7 @@ fn migrate(
         let copy = with_suffix(path, &format!(".format-{found}"));
         remove_database(&copy)?;
         let mut target = Connection::open(&copy)?;
+        cipher::unlock(&target, key)?;
         rusqlite::backup::Backup::new(conn, &mut target)?.run_to_completion(
             1_024,
             Duration::ZERO,
@@ -417,8 +462,9 @@ fn write_new(
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
+    cipher::unlock(&conn, options.key.as_ref())?;
     prepare(&conn, options)?;
-    migrate(&conn, None, MIGRATIONS)?;
+    migrate(&conn, None, options.key.as_ref(), MIGRATIONS)?;
     begin_stream(&conn, new, now, id)?;
     flush(&conn)?;
     conn.close().map_err(|(_, error)| error.into())
@@ -578,13 +624,13 @@ fn damaged(detail: &str) -> OpenError {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-fn remove_database(path: &Path) -> Result<(), OpenError> {
+pub(crate) fn remove_database(path: &Path) -> Result<(), OpenError> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         match std::fs::remove_file(with_suffix(path, suffix)) {
             Ok(()) => {}
@@ -596,7 +642,7 @@ fn remove_database(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Makes the new name durable; only Unix lets a directory be synced.
-fn sync_directory(path: &Path) -> Result<(), OpenError> {
+pub(crate) fn sync_directory(path: &Path) -> Result<(), OpenError> {
     if cfg!(unix)
         && let Some(parent) = path.parent()
     {
@@ -632,7 +678,7 @@ mod tests {
         let path = directory.path().join("ledger.db");
         let conn = Connection::open(&path).expect("create");
         prepare(&conn, &OpenOptions::default()).expect("settings");
-        migrate(&conn, None, &[FIRST]).expect("first format");
+        migrate(&conn, None, None, &[FIRST]).expect("first format");
         (directory, path)
     }
 
@@ -641,8 +687,8 @@ mod tests {
         let (_directory, path) = file_of_the_first_format();
         let conn = connect(&path, &OpenOptions::default()).expect("open");
         let steps = [FIRST, second("UPDATE note SET text = 'changed'", 2)];
-        migrate(&conn, Some(&path), &steps).expect("migrate");
-        migrate(&conn, Some(&path), &steps).expect("nothing left to do");
+        migrate(&conn, Some(&path), None, &steps).expect("migrate");
+        migrate(&conn, Some(&path), None, &steps).expect("nothing left to do");
         let text = |conn: &Connection| -> String {
             conn.query_row("SELECT text FROM note", [], |row| row.get(0))
                 .expect("note")
@@ -659,7 +705,7 @@ mod tests {
         let (_directory, path) = file_of_the_first_format();
         let conn = connect(&path, &OpenOptions::default()).expect("open");
         let broken = second("DELETE FROM note; INSERT INTO nowhere VALUES (1)", 2);
-        assert!(migrate(&conn, Some(&path), &[FIRST, broken]).is_err());
+        assert!(migrate(&conn, Some(&path), None, &[FIRST, broken]).is_err());
         let notes: u32 = conn
             .query_row("SELECT count(*) FROM note", [], |row| row.get(0))
             .expect("notes");
@@ -671,8 +717,14 @@ mod tests {
         for (understood_from, opens) in [(1, true), (2, false)] {
             let (_directory, path) = file_of_the_first_format();
             let conn = connect(&path, &OpenOptions::default()).expect("open");
-            migrate(&conn, None, &[FIRST, second("SELECT 1", understood_from)]).expect("migrate");
-            let result = migrate(&conn, None, &[FIRST]);
+            migrate(
+                &conn,
+                None,
+                None,
+                &[FIRST, second("SELECT 1", understood_from)],
+            )
+            .expect("migrate");
+            let result = migrate(&conn, None, None, &[FIRST]);
             assert_eq!(result.is_ok(), opens, "{result:?}");
         }
     }

@@ -263,6 +263,7 @@ impl Setup {
             ledger_options: OpenOptions {
                 durability: ledger::Durability::Full,
                 pages_max: None,
+                key: None,
             },
             seed: 1,
         }

@@ -1,15 +1,15 @@
 //! What `verify` notices: every table is edited behind the ledger's back and must be named.
 
-use ledger::{Ledger, OpenOptions, VerifyReport};
+use ledger::{Ledger, VerifyReport};
 use rusqlite::Connection;
 
 use crate::support::{
-    Desk, Place, create, make_style, make_variant, price_row, row, store_config, style_row,
-    variant_row, whole,
+    Desk, Place, create, make_style, make_variant, options, price_row, raw_file, read_only, row,
+    store_config, style_row, variant_row, whole,
 };
 
 fn filled(place: &Place) {
-    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    let mut desk = Desk::new(create(&place.path, &options()));
     desk.follow(&["cfg:LM", "cat", "price:TN"]);
     desk.apply(&whole("cfg:LM", 1, vec![row("store", 1, &store_config())]));
     desk.apply(&whole(
@@ -35,7 +35,7 @@ fn filled(place: &Place) {
 }
 
 fn raw(place: &Place) -> Connection {
-    let conn = Connection::open(&place.path).expect("raw");
+    let conn = raw_file(&place.path);
     conn.execute_batch(
         "PRAGMA foreign_keys = 0; DROP TRIGGER event_is_never_changed; DROP TRIGGER event_is_never_deleted; \
          DROP TRIGGER event_follows_the_last;",
@@ -45,7 +45,7 @@ fn raw(place: &Place) -> Connection {
 }
 
 fn verify(place: &Place) -> VerifyReport {
-    let ledger = Ledger::open_read_only(&place.path).expect("open");
+    let ledger = read_only(&place.path).expect("open");
     ledger.verify().expect("verify")
 }
 
@@ -265,14 +265,14 @@ fn every_edited_projection_is_named() {
 fn a_damaged_page_is_noticed_and_no_error() {
     let place = Place::new();
     filled(&place);
-    drop(Ledger::open(&place.path, &OpenOptions::default()).expect("recover"));
+    drop(Ledger::open(&place.path, &options()).expect("recover"));
     let mut bytes = std::fs::read(&place.path).expect("file");
     // The second page is the root of a table or index: without its header nothing can be found.
     for byte in &mut bytes[4_096..4_120] {
         *byte = 0xff;
     }
     std::fs::write(&place.path, &bytes).expect("damage");
-    match Ledger::open_read_only(&place.path) {
+    match read_only(&place.path) {
         Ok(ledger) => assert!(!ledger.verify().expect("verify").ok),
         Err(error) => assert!(
             matches!(error, ledger::OpenError::Corrupt { .. }),
@@ -288,7 +288,7 @@ fn opening_refuses_a_journal_whose_end_does_not_chain() {
     raw(&place)
         .execute_batch("UPDATE event SET bytes = x'7b7d' WHERE seq = (SELECT max(seq) FROM event)")
         .expect("edit");
-    let error = Ledger::open(&place.path, &OpenOptions::default()).expect_err("refused");
+    let error = Ledger::open(&place.path, &options()).expect_err("refused");
     assert!(
         matches!(error, ledger::OpenError::Corrupt { .. }),
         "{error:?}"
@@ -299,7 +299,7 @@ fn opening_refuses_a_journal_whose_end_does_not_chain() {
 fn no_connection_can_change_or_delete_or_skip_an_event() {
     let place = Place::new();
     filled(&place);
-    let conn = Connection::open(&place.path).expect("raw");
+    let conn = raw_file(&place.path);
     for sql in [
         "UPDATE event SET wall = 0 WHERE seq = 2",
         "DELETE FROM event WHERE seq = 2",
@@ -317,7 +317,7 @@ fn no_connection_can_change_or_delete_or_skip_an_event() {
 fn verifying_reads_beside_a_running_writer() {
     let place = Place::new();
     filled(&place);
-    let mut desk = Desk::new(Ledger::open(&place.path, &OpenOptions::default()).expect("open"));
+    let mut desk = Desk::new(Ledger::open(&place.path, &options()).expect("open"));
     desk.entropy = domain::entropy::Entropy::new([8; 32]);
     desk.shift = desk
         .ledger
@@ -326,7 +326,7 @@ fn verifying_reads_beside_a_running_writer() {
         .expect("open")
         .opened
         .shift;
-    let reader = Ledger::open_read_only(&place.path).expect("reader");
+    let reader = read_only(&place.path).expect("reader");
     for _ in 0..3 {
         desk.sell(&[(1, 1, 1_000)]);
         let report = reader.verify().expect("verify");

@@ -10,19 +10,21 @@ use domain::quantity::Quantity;
 use ledger::{Ledger, LedgerError, OpenOptions, ReceiptBody, StorageKind};
 use uuid::Uuid;
 
-use crate::support::{Desk, Place, STREAM, WALL, clock, create, day, new_stream, user, variant};
+use crate::support::{
+    Desk, Place, STREAM, WALL, clock, create, day, new_stream, options, raw_file, user, variant,
+};
 
 #[test]
 fn what_was_written_is_there_after_reopening() {
     let place = Place::new();
-    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    let mut desk = Desk::new(create(&place.path, &options()));
     desk.trade();
     let head = desk.ledger.head();
     let before = desk.ledger.verify().expect("verify");
     let identity = desk.ledger.identity().clone();
     drop(desk);
 
-    let ledger = Ledger::open(&place.path, &OpenOptions::default()).expect("open");
+    let ledger = Ledger::open(&place.path, &options()).expect("open");
     assert_eq!(ledger.head(), head);
     assert_eq!(*ledger.identity(), identity);
     assert_eq!(ledger.verify().expect("verify"), before);
@@ -335,7 +337,7 @@ fn child_that_aborts_in_a_transaction() {
     let Some(path) = std::env::var_os(CHILD) else {
         return;
     };
-    let ledger = Ledger::open(path.as_ref(), &OpenOptions::default()).expect("open");
+    let ledger = Ledger::open(path.as_ref(), &options()).expect("open");
     let mut desk = Desk::new(ledger);
     desk.entropy = domain::entropy::Entropy::new([9; 32]);
     desk.shift = desk
@@ -357,7 +359,7 @@ fn child_that_aborts_in_a_transaction() {
 #[test]
 fn a_crash_before_commit_leaves_nothing() {
     let place = Place::new();
-    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    let mut desk = Desk::new(create(&place.path, &options()));
     desk.trade();
     let head = desk.ledger.head();
     drop(desk);
@@ -368,7 +370,7 @@ fn a_crash_before_commit_leaves_nothing() {
         .expect("child");
     assert!(!status.status.success(), "the child must die");
 
-    let ledger = Ledger::open(&place.path, &OpenOptions::default()).expect("open");
+    let ledger = Ledger::open(&place.path, &options()).expect("open");
     assert_eq!(
         ledger.head().seq,
         head.seq + 1,
@@ -567,15 +569,15 @@ fn acknowledgements_are_believed_only_with_our_own_hash() {
 #[test]
 fn a_full_disk_is_told_as_such_and_loses_nothing() {
     let place = Place::new();
-    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    let mut desk = Desk::new(create(&place.path, &options()));
     desk.open_shift();
     drop(desk.ledger);
     let pages = pages_of(&place.path);
-    let options = OpenOptions {
+    let narrow = OpenOptions {
         pages_max: Some(pages + 6),
-        ..OpenOptions::default()
+        ..options()
     };
-    desk.ledger = Ledger::open(&place.path, &options).expect("open");
+    desk.ledger = Ledger::open(&place.path, &narrow).expect("open");
     let mut sold = 0_u64;
     let refusal = loop {
         let sale = desk.sale(&[(1, 1, 1_000), (2, 1, 1_000), (3, 1, 1_000), (4, 1, 1_000)]);
@@ -601,14 +603,14 @@ fn a_full_disk_is_told_as_such_and_loses_nothing() {
     assert_eq!(totals.sales, sold);
 
     drop(desk.ledger);
-    desk.ledger = Ledger::open(&place.path, &OpenOptions::default()).expect("open with room");
+    desk.ledger = Ledger::open(&place.path, &options()).expect("open with room");
     desk.sell(&[(1, 1, 1_000)]);
     desk.close_shift();
     desk.assert_sound();
 }
 
 fn pages_of(path: &std::path::Path) -> u32 {
-    let conn = rusqlite::Connection::open(path).expect("raw");
+    let conn = raw_file(path);
     conn.pragma_query_value(None, "page_count", |row| row.get(0))
         .expect("pages")
 }

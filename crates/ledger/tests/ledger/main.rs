@@ -1,10 +1,12 @@
 //! The ledger against real files: what it keeps, what it refuses, and what it notices.
 
+mod backups;
 mod catalogue;
 mod damage;
 mod feeds;
 mod journal;
 mod opening;
 mod print_and_answers;
+mod sealed;
 mod stock;
 mod support;

@@ -8,31 +8,18 @@ use ledger::{Ledger, OpenError, OpenOptions};
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::support::{Desk, Place, WALL, clock, create, new_stream};
+use crate::support::{
+    Desk, Place, WALL, clock, create, listing, new_stream, options, raw_file, read_only,
+};
 
 fn refused(path: &Path) -> OpenError {
     let before = std::fs::read(path).ok();
     let beside = listing(path);
-    let error = Ledger::open(path, &OpenOptions::default()).expect_err("refused");
-    assert!(Ledger::open_read_only(path).is_err());
+    let error = Ledger::open(path, &options()).expect_err("refused");
+    assert!(read_only(path).is_err());
     assert_eq!(std::fs::read(path).ok(), before, "the file was touched");
     assert_eq!(listing(path), beside, "a file was left beside it");
     error
-}
-
-fn listing(path: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(path.parent().expect("parent"))
-        .expect("directory")
-        .map(|entry| {
-            entry
-                .expect("entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -70,9 +57,9 @@ fn foreign_files_are_refused_and_left_alone() {
 #[test]
 fn a_file_of_a_later_program_is_refused_and_left_alone_unless_it_says_otherwise() {
     let place = Place::new();
-    drop(create(&place.path, &OpenOptions::default()));
+    drop(create(&place.path, &options()));
     let edit = |sql: &str| {
-        let conn = Connection::open(&place.path).expect("raw");
+        let conn = raw_file(&place.path);
         conn.execute_batch(sql).expect("edit");
         conn.close().expect("close");
     };
@@ -90,8 +77,7 @@ fn a_file_of_a_later_program_is_refused_and_left_alone_unless_it_says_otherwise(
     );
 
     edit("UPDATE format SET understood_from = 1; ALTER TABLE shift ADD COLUMN later TEXT");
-    let mut desk =
-        Desk::new(Ledger::open(&place.path, &OpenOptions::default()).expect("understood"));
+    let mut desk = Desk::new(Ledger::open(&place.path, &options()).expect("understood"));
     desk.trade();
     desk.assert_sound();
 }
@@ -102,13 +88,7 @@ fn creating_never_overwrites_and_leaves_no_draft() {
     std::fs::write(&place.path, b"precious").expect("write");
     let make = |path: &Path| {
         let id = EventId(Uuid::from_u128(1));
-        Ledger::create(
-            path,
-            new_stream(),
-            &clock(WALL),
-            id,
-            &OpenOptions::default(),
-        )
+        Ledger::create(path, new_stream(), &clock(WALL), id, &options())
     };
     assert!(matches!(make(&place.path), Err(OpenError::Exists)));
     assert_eq!(std::fs::read(&place.path).expect("read"), b"precious");
@@ -133,7 +113,7 @@ fn a_stream_without_store_or_till_is_no_till() {
     let mut new = new_stream();
     new.opened.till = None;
     let id = EventId(Uuid::from_u128(1));
-    let result = Ledger::create(&place.path, new, &clock(WALL), id, &OpenOptions::default());
+    let result = Ledger::create(&place.path, new, &clock(WALL), id, &options());
     assert!(matches!(result, Err(OpenError::NotATill)));
     assert_eq!(listing(&place.path), [] as [&str; 0]);
 }
@@ -143,7 +123,7 @@ fn a_disk_without_room_refuses_to_create_and_leaves_nothing() {
     let place = Place::new();
     let options = OpenOptions {
         pages_max: Some(8),
-        ..OpenOptions::default()
+        ..options()
     };
     let id = EventId(Uuid::from_u128(1));
     let result = Ledger::create(&place.path, new_stream(), &clock(WALL), id, &options);
@@ -157,7 +137,7 @@ fn a_directory_that_cannot_be_written_is_told_as_such() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let place = Place::new();
-    drop(create(&place.path, &OpenOptions::default()));
+    drop(create(&place.path, &options()));
     let before = std::fs::read(&place.path).expect("read");
     let permit = |path: &Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permissions");
@@ -168,7 +148,7 @@ fn a_directory_that_cannot_be_written_is_told_as_such() {
     let bound_by_permissions = std::fs::write(place.directory().join("probe"), b"x").is_err();
     let id = EventId(Uuid::from_u128(1));
     let (path, opened) = if bound_by_permissions {
-        let opened = Ledger::open(&place.path, &OpenOptions::default()).err();
+        let opened = Ledger::open(&place.path, &options()).err();
         (place.directory().join("other.db"), opened)
     } else {
         (
@@ -176,13 +156,7 @@ fn a_directory_that_cannot_be_written_is_told_as_such() {
             Some(OpenError::ReadOnly),
         )
     };
-    let created = Ledger::create(
-        &path,
-        new_stream(),
-        &clock(WALL),
-        id,
-        &OpenOptions::default(),
-    );
+    let created = Ledger::create(&path, new_stream(), &clock(WALL), id, &options());
     permit(place.directory(), 0o755);
     assert!(matches!(opened, Some(OpenError::ReadOnly)), "{opened:?}");
     assert!(
@@ -197,19 +171,19 @@ fn a_directory_that_cannot_be_written_is_told_as_such() {
 fn a_path_with_odd_characters_is_a_path() {
     let place = Place::new();
     let odd = place.directory().join("caisse 100% #1 ? été مرسى.db");
-    drop(create(&odd, &OpenOptions::default()));
-    let ledger = Ledger::open(&odd, &OpenOptions::default()).expect("open");
+    drop(create(&odd, &options()));
+    let ledger = Ledger::open(&odd, &options()).expect("open");
     assert_eq!(ledger.head().seq, 1);
-    assert!(Ledger::open_read_only(&odd).is_ok());
+    assert!(read_only(&odd).is_ok());
 }
 
 #[test]
 fn durability_is_what_was_asked_for() {
     let place = Place::new();
-    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    let mut desk = Desk::new(create(&place.path, &options()));
     desk.trade();
     desk.ledger.checkpoint().expect("checkpoint");
-    let conn = Connection::open(&place.path).expect("raw");
+    let conn = raw_file(&place.path);
     let mode: String = conn
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
         .expect("mode");

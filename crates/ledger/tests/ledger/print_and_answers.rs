@@ -2,12 +2,11 @@
 
 use domain::ids::{Digest, JobId, RequestId};
 use ledger::{
-    Ledger, LedgerError, NewPrintJob, OpenOptions, PrintFilter, PrintKind, PrintState, PrintUpdate,
-    StoredAnswer,
+    Ledger, LedgerError, NewPrintJob, PrintFilter, PrintKind, PrintState, PrintUpdate, StoredAnswer,
 };
 use uuid::Uuid;
 
-use crate::support::{Desk, Place, WALL, create};
+use crate::support::{Desk, Place, WALL, create, options};
 
 fn job(number: u128) -> NewPrintJob {
     NewPrintJob {
@@ -149,11 +148,11 @@ fn only_honest_changes_of_state_are_allowed() {
 #[test]
 fn a_claimed_job_is_still_claimed_after_a_restart() {
     let place = Place::new();
-    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    let mut desk = Desk::new(create(&place.path, &options()));
     let claimed = queue(&mut desk, 1);
     mark(&mut desk, claimed, &PrintUpdate::Claimed).expect("claim");
     drop(desk);
-    let ledger = Ledger::open(&place.path, &OpenOptions::default()).expect("open");
+    let ledger = Ledger::open(&place.path, &options()).expect("open");
     let job = ledger.print_job(claimed).expect("read").expect("job");
     assert_eq!(
         (job.state, job.kind),
@@ -189,7 +188,7 @@ fn finished_jobs_do_not_pile_up() {
 #[test]
 fn the_same_request_gets_the_same_answer_after_a_restart_too() {
     let place = Place::new();
-    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    let mut desk = Desk::new(create(&place.path, &options()));
     let request = RequestId(Uuid::from_u128(1));
     let digest = Digest([4; 32]);
     assert_eq!(desk.ledger.answer(request).expect("answer"), None);
@@ -204,7 +203,7 @@ fn the_same_request_gets_the_same_answer_after_a_restart_too() {
         "{again:?}"
     );
     drop(desk);
-    let ledger = Ledger::open(&place.path, &OpenOptions::default()).expect("open");
+    let ledger = Ledger::open(&place.path, &options()).expect("open");
     let answer = "{\"ok\":1}".to_owned();
     assert_eq!(
         ledger.answer(request).expect("answer"),

@@ -6,11 +6,13 @@ use domain::event::{CountReason, Event, Fact, MAIN_ZONE, StockCounted};
 use domain::ids::{LocationId, StreamId};
 use domain::quantity::Quantity;
 use domain::time::Hlc;
-use ledger::{Ledger, OpenOptions};
+use ledger::Ledger;
 use sync_protocol::FeedPage;
 use sync_protocol::feed::{AnchorRef, StockRow};
 
-use crate::support::{Desk, Place, STREAM, WALL, create, location, row, tombstone, variant, whole};
+use crate::support::{
+    Desk, Place, STREAM, WALL, create, location, options, row, tombstone, variant, whole,
+};
 
 fn stock_row(number: u128, units: i64, anchor: Option<AnchorRef>) -> StockRow {
     StockRow {
@@ -243,7 +245,7 @@ fn a_row_that_leaves_the_feed_is_none_left() {
 #[test]
 fn what_comes_back_after_a_count_was_learnt_is_after_it() {
     let place = Place::new();
-    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    let mut desk = Desk::new(create(&place.path, &options()));
     desk.follow(&["stock:LM"]);
     desk.open_shift();
     let sold = desk.sell(&[(1, 2, 1_000)]); // seq 3
@@ -260,7 +262,7 @@ fn what_comes_back_after_a_count_was_learnt_is_after_it() {
     let rows = [counted(1, 30_000), counted(2, 1 << 38)];
     desk.apply(&page(1, 3, &rows));
     drop(desk.ledger);
-    desk.ledger = Ledger::open(&place.path, &OpenOptions::default()).expect("open");
+    desk.ledger = Ledger::open(&place.path, &options()).expect("open");
     let back = desk.reversal(&sold);
     desk.append(&Fact::Reversed(back)).expect("reverse");
     assert_eq!(units(&desk, 1), Some(10));

@@ -19,7 +19,7 @@ use domain::number::receipt_number;
 use domain::quantity::Quantity;
 use domain::sale::{SaleHeader, complete, mirror};
 use domain::time::{Boot, BusinessDate, Now};
-use ledger::{Ledger, LedgerError, NewStream, OpenOptions};
+use ledger::{FileKey, Ledger, LedgerError, NewStream, OpenError, OpenOptions};
 use serde::Serialize;
 use sync_protocol::feed::{checksum_add, row_checksum};
 use sync_protocol::{Cursor, FeedName, FeedPage, FeedRow};
@@ -76,6 +76,41 @@ pub fn clock(wall_ms: i64) -> Now {
         boot: Boot { id: 1, ms: 1 },
         utc_offset_min: 60,
     }
+}
+
+/// How every test opens its file: encrypted, in a program that can encrypt.
+pub fn options() -> OpenOptions {
+    OpenOptions {
+        key: ledger::can_encrypt().then(|| FileKey::new([0x5A; 32])),
+        ..OpenOptions::default()
+    }
+}
+
+/// The file without the ledger in front of it.
+pub fn raw_file(path: &Path) -> rusqlite::Connection {
+    let conn = rusqlite::Connection::open(path).expect("raw");
+    ledger::unlock(&conn, options().key.as_ref()).expect("a key");
+    conn
+}
+
+pub fn read_only(path: &Path) -> Result<Ledger, OpenError> {
+    Ledger::open_read_only_with(path, options().key.as_ref())
+}
+
+/// What stands in the directory of a file.
+pub fn listing(path: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(path.parent().expect("parent"))
+        .expect("directory")
+        .map(|entry| {
+            entry
+                .expect("entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    names.sort();
+    names
 }
 
 pub fn create(path: &Path, options: &OpenOptions) -> Ledger {
