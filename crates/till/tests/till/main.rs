@@ -1,7 +1,9 @@
 //! The till through its door.
 
+mod drawers;
 mod enrolment;
 mod fresh;
+mod periods;
 mod receipts;
 mod refusals;
 mod requests;
