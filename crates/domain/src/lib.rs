@@ -26,6 +26,8 @@ pub mod posting;
 pub mod shift;
 pub mod stock;
 
+pub mod signature;
+
 pub mod entropy;
 pub mod ids;
 pub mod json;

@@ -130,7 +130,8 @@ fn check_signature(
 ) -> Result<(), ProtocolError> {
     let signature = text(headers, HEADER_SIGNATURE).ok_or(ProtocolError::Unauthorised)?;
     let message = request_message(&device.tenant, device.device, raw);
-    verify(&device.public_key, &message, signature).map_err(|_| ProtocolError::Unauthorised)
+    verify(device.algorithm, &device.public_key, &message, signature)
+        .map_err(|_| ProtocolError::Unauthorised)
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

@@ -185,8 +185,15 @@ fn accept(
         Some(row) => owner_of(tx, device, row)?,
         None => owner_of_new(tx, identity, device, push)?,
     };
-    sign::verify_head(&owner.public_key, &identity.tenant, push.stream, &push.head)
-        .map_err(|_| ProtocolError::Unauthorised)?;
+    let algorithm = owner.algorithm;
+    sign::verify_head(
+        algorithm,
+        &owner.public_key,
+        &identity.tenant,
+        push.stream,
+        &push.head,
+    )
+    .map_err(|_| ProtocolError::Unauthorised)?;
     let (head_seq, head_hash) = known
         .as_ref()
         .map_or((0, genesis_hash(push.stream)), |row| {
@@ -446,6 +453,7 @@ impl Intake<'_, '_> {
                     && opened.device == self.owner.device
                     && opened.store.as_ref() == Some(&self.owner.store)
                     && opened.till.as_ref() == Some(&self.owner.till)
+                    && opened.key_algorithm == self.owner.algorithm
                     && opened.public_key == self.owner.public_key;
                 if fits { Ok(()) } else { Err("bad_opening") }
             }

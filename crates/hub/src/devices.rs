@@ -1,7 +1,8 @@
 //! Enrolment: a one-time code, a key that the device made itself, a fingerprint that the owner compares.
 
 use domain::config::KeyAlgorithm;
-use domain::ids::{DeviceId, Digest, StoreId, TenantId, TillId};
+use domain::ids::{DeviceId, StoreId, TenantId, TillId};
+use domain::signature::PublicKey;
 use domain::time::Now;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -32,7 +33,9 @@ pub struct DeviceAuth {
     pub store: StoreId,
     /// Till.
     pub till: TillId,
-    /// Registered public key, hexadecimal Ed25519.
+    /// Algorithm of the registered key.
+    pub algorithm: KeyAlgorithm,
+    /// Registered public key, hexadecimal.
     pub public_key: String,
 }
 
@@ -240,6 +243,7 @@ impl Hub {
             tenant: self.identity.tenant.clone(),
             store: row.store,
             till: row.till,
+            algorithm: row.algorithm,
             public_key: row.public_key,
         })
     }
@@ -279,19 +283,11 @@ pub(crate) fn internal(error: StoreError) -> ProtocolError {
 }
 
 fn check_key(request: &EnrolRequest) -> Result<(), ProtocolError> {
-    let unreadable = |reason: &str| ProtocolError::Unreadable {
-        reason: reason.to_owned(),
-    };
-    if request.key_algorithm != KeyAlgorithm::Ed25519 {
-        return Err(unreadable("only ed25519 keys are taken"));
-    }
-    let key: Digest = request
-        .public_key
-        .parse()
-        .map_err(|_| unreadable("the public key is not 64 hexadecimal digits"))?;
-    ed25519_dalek::VerifyingKey::from_bytes(&key.0)
-        .map_err(|_| unreadable("the public key is not a point of the curve"))?;
-    Ok(())
+    PublicKey::parse(request.key_algorithm, &request.public_key)
+        .map(drop)
+        .map_err(|_| ProtocolError::Unreadable {
+            reason: "the public key is not one of its algorithm".to_owned(),
+        })
 }
 
 fn usable_code(

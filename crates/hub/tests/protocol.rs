@@ -578,3 +578,73 @@ fn requests_to_enrol_that_make_no_sense_are_refused() {
     );
     assert!(world.hub.enrol(&good, &now()).is_ok());
 }
+
+#[test]
+fn a_device_whose_keystore_knows_only_p256_enrols_and_pushes() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use domain::config::KeyAlgorithm;
+    use domain::event::{Fact, PinReset, head_message};
+    use domain::ids::UserId;
+    use p256::ecdsa::signature::Signer as _;
+
+    let key = p256::ecdsa::SigningKey::from_slice(&[5; 32]).expect("scalar");
+    let sign = |message: &[u8]| {
+        let signature: p256::ecdsa::Signature = key.sign(message);
+        STANDARD.encode(signature.normalize_s().to_bytes())
+    };
+    let dalek = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
+    for compress in [true, false] {
+        let mut world = World::new();
+        let till = domain::ids::TillId::new("01").expect("till");
+        let code = world
+            .hub
+            .issue_code(&store_id("LM"), &till, true, &now())
+            .expect("code");
+        let mut request = enrol_request(&code, &dalek);
+        request.key_algorithm = KeyAlgorithm::P256;
+        // A key of the other algorithm, and a point beside the curve.
+        let mut beside = key.verifying_key().to_sec1_point(false).as_bytes().to_vec();
+        beside[64] ^= 1;
+        for wrong in [sign::public_key(&dalek), hex::encode(beside)] {
+            request.public_key = wrong;
+            assert!(matches!(
+                world.hub.enrol(&request, &now()),
+                Err(ProtocolError::Unreadable { .. })
+            ));
+        }
+        request.public_key = hex::encode(key.verifying_key().to_sec1_point(compress).as_bytes());
+        let Ok(EnrolReply::Enrolled(enrolled)) = world.hub.enrol(&request, &now()) else {
+            panic!("must be enrolled");
+        };
+        let auth = world.hub.device_by_token(&enrolled.token).expect("token");
+        assert_eq!(auth.algorithm, KeyAlgorithm::P256);
+
+        let mut till = Till::new(*enrolled, dalek.clone(), 5);
+        let Fact::StreamOpened(mut opened) = till.opened() else {
+            panic!("a stream opens first");
+        };
+        opened.key_algorithm = KeyAlgorithm::P256;
+        opened.public_key.clone_from(&request.public_key);
+        till.append(&Fact::StreamOpened(opened));
+        till.append(&Fact::PinReset(PinReset {
+            user: UserId(uuid::Uuid::nil()),
+            by: UserId(uuid::Uuid::nil()),
+        }));
+        // What the software key of another algorithm signs is nobody's word.
+        let refused = world.sync(&till, &till.push_all());
+        assert_eq!(refused.err(), Some(ProtocolError::Unauthorised));
+        let mut request = till.push_all();
+        let push = request.push.as_mut().expect("push");
+        let message = head_message(
+            &till.enrolled.tenant,
+            till.stream,
+            push.head.seq,
+            push.head.hash,
+        );
+        push.head.signature = sign(&message);
+        let reply = world.sync(&till, &request).expect("sync");
+        assert_eq!((reply.ack_seq, reply.quarantined.len()), (2, 0));
+        world.assert_verified();
+    }
+}

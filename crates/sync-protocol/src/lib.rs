@@ -40,7 +40,7 @@ pub struct EnrolRequest {
     pub code: String,
     /// Algorithm of the device key.
     pub key_algorithm: KeyAlgorithm,
-    /// Public key, hexadecimal.
+    /// Public key, lower-case hexadecimal: 32 bytes for Ed25519, a SEC1 point for P-256.
     pub public_key: String,
     /// Version of the program.
     pub app: String,

@@ -2,22 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::config::KeyAlgorithm;
 use domain::ids::{DeviceId, Digest, StreamId, TenantId};
-use ed25519_dalek::{Signature, Signer as _, SigningKey, Verifier as _, VerifyingKey};
+use domain::signature::PublicKey;
+pub use domain::signature::SignatureError as SignError;
+use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
 use crate::SignedHead;
-
-/// A key or signature that cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
-    /// Not a public key of the algorithm.
-    #[error("not a public key")]
-    BadKey,
-    /// Not a signature, or not of this message by this key.
-    #[error("the signature does not fit")]
-    BadSignature,
-}
 
 /// The message a device signs for a request: tenant, device and the hash of the body as sent.
 pub fn request_message(tenant: &TenantId, device: DeviceId, body: &[u8]) -> Vec<u8> {
@@ -32,22 +24,24 @@ pub fn request_message(tenant: &TenantId, device: DeviceId, body: &[u8]) -> Vec<
 
 /// Signs `message`; the result is base64.
 pub fn sign(key: &SigningKey, message: &[u8]) -> String {
-    STANDARD.encode(key.sign(message).to_bytes())
+    STANDARD.encode(domain::signature::sign(key, message))
 }
 
-/// Checks a base64 signature under a hexadecimal Ed25519 public key.
+/// Checks a base64 signature under a registered key.
 ///
 /// # Errors
 /// [`SignError::BadKey`], [`SignError::BadSignature`].
-pub fn verify(public_key: &str, message: &[u8], signature: &str) -> Result<(), SignError> {
-    let key: Digest = public_key.parse().map_err(|_| SignError::BadKey)?;
-    let key = VerifyingKey::from_bytes(&key.0).map_err(|_| SignError::BadKey)?;
-    let bytes = STANDARD
+pub fn verify(
+    algorithm: KeyAlgorithm,
+    public_key: &str,
+    message: &[u8],
+    signature: &str,
+) -> Result<(), SignError> {
+    let key = PublicKey::parse(algorithm, public_key)?;
+    let signature = STANDARD
         .decode(signature)
         .map_err(|_| SignError::BadSignature)?;
-    let signature = Signature::from_slice(&bytes).map_err(|_| SignError::BadSignature)?;
     key.verify(message, &signature)
-        .map_err(|_| SignError::BadSignature)
 }
 
 /// The public half of a key, hexadecimal.
@@ -76,12 +70,14 @@ pub fn sign_head(
 /// # Errors
 /// As [`verify`].
 pub fn verify_head(
+    algorithm: KeyAlgorithm,
     public_key: &str,
     tenant: &TenantId,
     stream: StreamId,
     head: &SignedHead,
 ) -> Result<(), SignError> {
     verify(
+        algorithm,
         public_key,
         &domain::event::head_message(tenant, stream, head.seq, head.hash),
         &head.signature,
@@ -106,14 +102,23 @@ mod tests {
         let stream = StreamId([1; 16]);
         let head = sign_head(&key, &tenant, stream, 5, Digest([9; 32]));
         let public = public_key(&key);
-        assert_eq!(verify_head(&public, &tenant, stream, &head), Ok(()));
+        assert_eq!(
+            verify_head(KeyAlgorithm::Ed25519, &public, &tenant, stream, &head),
+            Ok(())
+        );
         let other = TenantId::new("other").expect("tenant");
         assert_eq!(
-            verify_head(&public, &other, stream, &head),
+            verify_head(KeyAlgorithm::Ed25519, &public, &other, stream, &head),
             Err(SignError::BadSignature)
         );
         assert_eq!(
-            verify_head(&public, &tenant, StreamId([2; 16]), &head),
+            verify_head(
+                KeyAlgorithm::Ed25519,
+                &public,
+                &tenant,
+                StreamId([2; 16]),
+                &head
+            ),
             Err(SignError::BadSignature)
         );
         let moved = SignedHead {
@@ -121,16 +126,16 @@ mod tests {
             ..head.clone()
         };
         assert_eq!(
-            verify_head(&public, &tenant, stream, &moved),
+            verify_head(KeyAlgorithm::Ed25519, &public, &tenant, stream, &moved),
             Err(SignError::BadSignature)
         );
         let stranger = public_key_of(8);
         assert_eq!(
-            verify_head(&stranger, &tenant, stream, &head),
+            verify_head(KeyAlgorithm::Ed25519, &stranger, &tenant, stream, &head),
             Err(SignError::BadSignature)
         );
         assert_eq!(
-            verify_head("zz", &tenant, stream, &head),
+            verify_head(KeyAlgorithm::Ed25519, "zz", &tenant, stream, &head),
             Err(SignError::BadKey)
         );
     }

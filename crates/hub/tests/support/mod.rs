@@ -211,7 +211,7 @@ pub struct Till {
 }
 
 impl Till {
-    fn new(enrolled: Enrolled, key: SigningKey, seed: u8) -> Till {
+    pub fn new(enrolled: Enrolled, key: SigningKey, seed: u8) -> Till {
         let mut entropy = Entropy::new([seed; 32]);
         Till {
             enrolled,

@@ -149,8 +149,13 @@ impl Server {
         );
         assert_eq!(header(HEADER_DEVICE), self.link.device.to_string());
         let message = sign::request_message(&self.link.tenant, self.link.device, &outgoing.body);
-        sign::verify(&self.public_key, &message, &header(HEADER_SIGNATURE))
-            .expect("signature of the request");
+        sign::verify(
+            KeyAlgorithm::Ed25519,
+            &self.public_key,
+            &message,
+            &header(HEADER_SIGNATURE),
+        )
+        .expect("signature of the request");
     }
 
     pub fn sync(&mut self, outgoing: &Outgoing) -> Result<SyncReply, ProtocolError> {
@@ -199,8 +204,14 @@ impl Server {
         };
         let last = push.first_seq + push.events.len() as u64 - 1;
         assert_eq!(push.head.seq, last);
-        sign::verify_head(&self.public_key, &self.link.tenant, self.stream, &push.head)
-            .expect("signature of the head");
+        sign::verify_head(
+            KeyAlgorithm::Ed25519,
+            &self.public_key,
+            &self.link.tenant,
+            self.stream,
+            &push.head,
+        )
+        .expect("signature of the head");
         if push.events.len() > self.batch_max {
             return Err(ProtocolError::TooLarge);
         }
