@@ -2,13 +2,14 @@
 
 use domain::catalog::{Language, Names};
 use domain::config::{Role, StaffMember, StoreConfig};
+use domain::country::{Country, CountryPack};
 use domain::ids::{LocationId, PriceListId, StoreId, TaxCategory, TenantId, TillId, UserId};
 use hub::import::{ImportOptions, RowNote};
 use hub::{AdminError, Hub, NewTenant, Now, StoreError};
 use serde::Serialize;
 
-use crate::country::Country;
 use crate::data::{DataDir, DataError};
+use crate::legal::{legal_identity, refresh};
 use crate::secrets::{SecretError, hash_secret, random_password};
 
 /// The demo tenant's code.
@@ -214,52 +215,67 @@ fn names(fr: &str, ar: &str, en: &str) -> Names {
 }
 
 fn store_configs() -> Vec<StoreConfig> {
-    let store = |code: &str, country: Country, name: Names, address: [&str; 2], legal: &str| {
-        let list = country.code();
-        StoreConfig {
-            store: StoreId::new(code).expect("a short code"),
-            location: LocationId::new(code).expect("a short code"),
-            chain: "Atlas Sport".to_owned(),
-            name,
-            address: address.map(str::to_owned).to_vec(),
-            legal: vec![legal.to_owned()],
-            country: country.code().to_owned(),
-            currency: country.currency(),
-            price_list: PriceListId::new(list).expect("a short code"),
-            receipt_language: Language::Fr,
-            utc_offset_min: country.utc_offset_min(),
-            taxes: country.taxes(),
-            tax_rounding: domain::config::TaxRounding::PerLine,
-            levies: Vec::new(),
-            cash_rounding: None,
-            over_short_limit_minor: 5_000,
-            discount_limit_bp: 1_000,
-            drawer: domain::config::DrawerRules::default(),
-            follows: Vec::new(),
-            location_names: Default::default(),
-        }
-    };
+    let store =
+        |code: &str, country: Country, name: Names, address: [&str; 2], ids: &[(&str, &str)]| {
+            let list = country.code();
+            let pack = CountryPack::of(country);
+            let ids: Vec<_> = ids
+                .iter()
+                .map(|(field, value)| ((*field).to_owned(), (*value).to_owned()))
+                .collect();
+            let identity = legal_identity(pack, &ids).expect("tests make the demo's stores");
+            let mut config = StoreConfig {
+                store: StoreId::new(code).expect("a short code"),
+                location: LocationId::new(code).expect("a short code"),
+                chain: "Atlas Sport".to_owned(),
+                name,
+                address: address.map(str::to_owned).to_vec(),
+                legal: identity.lines,
+                country: country.code().to_owned(),
+                currency: country.currency(),
+                price_list: PriceListId::new(list).expect("a short code"),
+                receipt_language: Language::Fr,
+                utc_offset_min: pack.utc_offset_min(),
+                taxes: Vec::new(),
+                tax_rounding: domain::config::TaxRounding::PerLine,
+                levies: Vec::new(),
+                cash_rounding: None,
+                over_short_limit_minor: 5_000,
+                discount_limit_bp: 1_000,
+                drawer: domain::config::DrawerRules::default(),
+                rules: Default::default(),
+                identity: identity.values,
+                follows: Vec::new(),
+                location_names: Default::default(),
+            };
+            refresh(&mut config, pack);
+            config
+        };
     vec![
         store(
             "LM",
             Country::Tunisia,
             names("Tunis La Marsa", "تونس المرسى", "Tunis La Marsa"),
             ["12 avenue de la Plage", "2070 La Marsa"],
-            "MF 0000000A/A/M/000",
+            &[("mf", "0000000A/A/M/000")],
         ),
         store(
             "TC",
             Country::Tunisia,
             names("Tunis Centre", "تونس وسط المدينة", "Tunis Centre"),
             ["48 avenue du Stade", "1000 Tunis"],
-            "MF 0000000A/A/M/001",
+            &[("mf", "0000000A/A/E/001")],
         ),
         store(
             "CA",
             Country::Morocco,
             names("Casablanca", "الدار البيضاء", "Casablanca"),
             ["7 boulevard des Sports", "20000 Casablanca"],
-            "ICE 000000000000000",
+            &[
+                ("ice", "000000000000000"),
+                ("if", "00000000"),
+                ("tp", "00000000"),
+            ],
         ),
     ]
 }

@@ -3,17 +3,17 @@
 //! Knows no till and no ledger. Start at [`Running::start`] (a server in this process) or [`serve`];
 //! [`DataDir`] finds tenants' files, [`demo`] makes the demo chain.
 
-mod country;
 mod data;
 pub mod demo;
+mod legal;
 mod office;
 mod secrets;
 mod server;
 mod static_files;
 
-pub use country::{Country, UnknownCountry};
 pub use data::{DataDir, DataError};
 pub use hub_http::{Clock, Limits, Serving, system_clock};
+pub use legal::{LegalIdentity, legal_identity, refresh};
 pub use secrets::{
     PinError, SecretError, check_pin, entropy, hash_secret, random_password, random_pin,
 };

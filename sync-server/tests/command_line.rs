@@ -50,6 +50,7 @@ fn help_is_what_was_agreed() {
         &["store"],
         &["store", "create"],
         &["store", "list"],
+        &["store", "refresh"],
         &["device"],
         &["device", "code"],
         &["device", "list"],
@@ -272,6 +273,181 @@ fn a_chain_is_set_up_from_nothing() {
         String::from_utf8_lossy(&unknown.stderr),
         "error: no tenant nobody\n"
     );
+}
+
+/// The stores of tenant `sport` as the server keeps them.
+fn stores(data: &Path) -> Vec<domain::config::StoreConfig> {
+    let tenant = domain::ids::TenantId::new("sport").expect("a code");
+    let hub = sync_server::DataDir::existing(data).expect("the folder");
+    let hub = hub.hub(&tenant).expect("the tenant");
+    hub.stores().expect("stores")
+}
+
+#[test]
+fn a_store_takes_its_law_from_the_country_s_pack() {
+    let dir = tempfile::tempdir().expect("directory");
+    let data = dir.path();
+    let t = ["--tenant", "sport"];
+    let tenant = [
+        "tenant", "create", t[0], t[1], "--chain", "Sport", "--admin", "Leila",
+    ];
+    json(data, &tenant, "", 0);
+    let create = |code: &'static str, country: &'static str, more: &[&'static str]| {
+        let mut args = vec![
+            "store",
+            "create",
+            t[0],
+            t[1],
+            "--store",
+            code,
+            "--name",
+            "M",
+            "--country",
+            country,
+        ];
+        args.extend(more);
+        args
+    };
+    for (country, more, error) in [
+        (
+            "TN",
+            &["--identity", "mf=1219773U"][..],
+            "mf: not a matricule fiscal like 0000121J/A/M/000",
+        ),
+        (
+            "TN",
+            &["--identity", "ice=001561191000066"],
+            "TN has no identifier ice",
+        ),
+        (
+            "MA",
+            &["--identity", "ice=001561191000065"],
+            "ice: the check digits do not fit",
+        ),
+        ("MA", &["--identity", "ice=12345"], "ice: not 15 digits"),
+        ("MA", &["--ticket-levy"], "MA has no levy on tickets"),
+        (
+            "TN",
+            &["--cash-rounding-minor", "7"],
+            "cash is rounded to one of [5, 10, 50] minor units in TN",
+        ),
+    ] {
+        let refused = json(data, &create("XX", country, more), "", 1);
+        assert_eq!(refused["error"], error, "{more:?}");
+    }
+    let usage = server(data, &create("XX", "TN", &["--identity", "mf"]), "");
+    assert_eq!(usage.status.code(), Some(2));
+    assert!(stores(data).is_empty(), "a refused store is not made");
+
+    let tunis = create(
+        "LM",
+        "TN",
+        &[
+            "--identity",
+            "mf=121j/a/m/000",
+            "--legal",
+            "SARL",
+            "--ticket-levy",
+            "--cash-rounding-minor",
+            "50",
+            "--cash-rounding-mode",
+            "down",
+        ],
+    );
+    let made = json(data, &tunis, "", 0);
+    assert_eq!(made["identity"]["mf"], "0000121JAM000");
+    assert_eq!(made["warnings"], serde_json::json!([]));
+    let odd = create("TC", "TN", &["--identity", "mf=0000121K/A/M/000"]);
+    let text = server(data, &odd, "");
+    assert_eq!(text.status.code(), Some(0));
+    let text = String::from_utf8(text.stdout).expect("utf-8");
+    assert!(
+        text.contains("warning: mf: the key letter should be J\n"),
+        "{text}"
+    );
+    let casa = json(
+        data,
+        &create("CA", "MA", &["--identity", "ice=001561191000066"]),
+        "",
+        0,
+    );
+    assert_eq!(
+        casa["warnings"],
+        serde_json::json!(["if is mandatory and missing", "tp is mandatory and missing"])
+    );
+
+    let kept = stores(data);
+    let store = |code: &str| {
+        kept.iter()
+            .find(|config| config.store.as_str() == code)
+            .expect("made")
+    };
+    let day = |text: &str| text.parse::<domain::time::BusinessDate>().expect("a date");
+    let today = day("2026-11-22");
+    let standard = domain::ids::TaxCategory::new("standard").expect("a category");
+    let rate = |code, date| {
+        store(code)
+            .rate_on(&standard, date)
+            .map(|rate| rate.to_string())
+    };
+    assert_eq!(rate("LM", today).as_deref(), Some("19"));
+    assert_eq!(rate("CA", today).as_deref(), Some("20"));
+    assert_eq!(store("LM").legal, ["MF 0000121J/A/M/000", "SARL"]);
+    assert_eq!(store("LM").levies[0].minor, 100);
+    assert!(
+        store("TC").levies.is_empty(),
+        "off unless the tenant is liable"
+    );
+    assert_eq!(
+        store("LM").cash_rounding.expect("rounds").mode,
+        domain::config::RoundingMode::Down
+    );
+    assert_eq!(store("CA").cash_stamp_bp_on(today), Some(25));
+    assert_eq!(store("LM").cash_stamp_bp_on(today), None);
+    let ceiling = store("CA").cash_ceiling_on(today).expect("a ceiling");
+    assert_eq!(ceiling.hard_from_minor, Some(2_000_000));
+    assert_eq!(store("LM").denominations_on(today).first(), Some(&5));
+
+    let refresh = ["store", "refresh", t[0], t[1]];
+    let same = json(data, &refresh, "", 0);
+    assert_eq!(same["refreshed"], serde_json::json!([]));
+    let mut pack: Value =
+        serde_json::from_str(include_str!("../../crates/domain/packs/tn.json")).expect("json");
+    pack["tax_rates"][0]["to"] = "2026-12-31".into();
+    let row = serde_json::json!({"category": "standard", "rate": "20", "from": "2027-01-01",
+        "basis": "loi de finances 2027", "source": "a test"});
+    pack["tax_rates"].as_array_mut().expect("rows").push(row);
+    let file = data.join("tn-2027.json");
+    std::fs::write(&file, pack.to_string()).expect("file");
+    let mut with_file = refresh.to_vec();
+    with_file.extend(["--pack", file.to_str().expect("path")]);
+    let changed = json(data, &with_file, "", 0);
+    assert_eq!(changed["refreshed"], serde_json::json!(["LM", "TC"]));
+    let kept = stores(data);
+    let store = |code: &str| {
+        kept.iter()
+            .find(|config| config.store.as_str() == code)
+            .expect("made")
+    };
+    let rate = |code, date| {
+        store(code)
+            .rate_on(&standard, date)
+            .map(|rate| rate.to_string())
+    };
+    assert_eq!(rate("LM", today).as_deref(), Some("19"));
+    assert_eq!(rate("LM", day("2027-01-01")).as_deref(), Some("20"));
+    assert_eq!(rate("CA", day("2027-01-01")).as_deref(), Some("20"));
+    assert_eq!(store("LM").levies.len(), 1, "what the tenant decided stays");
+    assert!(store("TC").levies.is_empty());
+    pack["tax_rates"][0]["to"] = "2027-01-01".into();
+    std::fs::write(&file, pack.to_string()).expect("file");
+    assert_eq!(
+        json(data, &with_file, "", 1)["error"],
+        "two rows of tax rate standard hold on one day"
+    );
+    let mut nowhere = refresh.to_vec();
+    nowhere.extend(["--store", "XX"]);
+    assert_eq!(json(data, &nowhere, "", 1)["error"], "no store XX");
 }
 
 #[test]

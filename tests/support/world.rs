@@ -161,6 +161,8 @@ fn store_config(shop: Shop) -> Result<StoreConfig> {
         over_short_limit_minor: 1_000,
         discount_limit_bp: 1_000,
         drawer: domain::config::DrawerRules::default(),
+        rules: Default::default(),
+        identity: Default::default(),
         follows: Vec::new(),
         location_names: std::collections::BTreeMap::new(),
     })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::CashRounding;
+use crate::config::{CashRounding, RoundingMode};
 use crate::event::CashCount;
 use crate::money::{Currency, MINOR_MAX};
 
@@ -73,16 +73,17 @@ pub fn suggest_deposit(count: &CashCount, float_minor: i64) -> CashCount {
     deposit
 }
 
-/// `minor` rounded to the nearest multiple of the unit, half away from zero; unchanged without rounding.
+/// `minor` rounded to a multiple of the unit, the way the mode says; unchanged without rounding.
 pub fn round_cash(minor: i64, rounding: Option<CashRounding>) -> i64 {
-    let Some(unit) = rounding
-        .map(|rounding| rounding.unit_minor)
-        .filter(|unit| *unit > 1)
-    else {
+    let Some(CashRounding { unit_minor, mode }) = rounding.filter(|to| to.unit_minor > 1) else {
         return minor;
     };
-    let (magnitude, unit) = (i128::from(minor).abs(), i128::from(unit));
-    let rounded = (magnitude + unit / 2) / unit * unit;
+    let (magnitude, unit) = (i128::from(minor).abs(), i128::from(unit_minor));
+    let lift = match mode {
+        RoundingMode::HalfUp => unit / 2,
+        RoundingMode::Down => 0,
+    };
+    let rounded = (magnitude + lift) / unit * unit;
     let signed = if minor < 0 { -rounded } else { rounded };
     i64::try_from(signed).unwrap_or(minor)
 }
@@ -172,7 +173,10 @@ mod tests {
 
     #[test]
     fn cash_rounds_to_the_unit_half_away_from_zero() {
-        let unit = |unit_minor| Some(CashRounding { unit_minor });
+        let unit = |unit_minor| {
+            let mode = RoundingMode::HalfUp;
+            Some(CashRounding { unit_minor, mode })
+        };
         for (minor, rounding, rounded) in [
             (119_990, unit(50), 120_000),
             (119_974, unit(50), 119_950),
@@ -180,6 +184,25 @@ mod tests {
             (-119_975, unit(50), -120_000),
             (1_234, None, 1_234),
             (i64::MAX, unit(50), 9_223_372_036_854_775_800),
+        ] {
+            assert_eq!(round_cash(minor, rounding), rounded, "{minor}");
+        }
+    }
+
+    #[test]
+    fn cash_rounded_down_never_costs_the_shopper_more() {
+        let down = |unit_minor| {
+            let mode = RoundingMode::Down;
+            Some(CashRounding { unit_minor, mode })
+        };
+        for (minor, rounding, rounded) in [
+            (119_990, down(50), 119_950),
+            (119_999, down(50), 119_950),
+            (120_000, down(50), 120_000),
+            (59_909, down(10), 59_900),
+            (-119_990, down(50), -119_950),
+            (49, down(50), 0),
+            (i64::MIN, down(10), -9_223_372_036_854_775_800),
         ] {
             assert_eq!(round_cash(minor, rounding), rounded, "{minor}");
         }

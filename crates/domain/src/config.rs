@@ -113,11 +113,120 @@ pub struct DocumentLevy {
     pub to: Option<BusinessDate>,
 }
 
+/// Which way cash is rounded. A refund is the mirror of its sale: the way goes by the magnitude.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoundingMode {
+    /// To the nearest multiple, half away from zero.
+    #[default]
+    HalfUp,
+    /// Towards zero: the shopper never pays more than the exact amount.
+    Down,
+}
+
 /// Rounding of the cash leg to a unit that is still handed out. Card legs stay exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CashRounding {
-    /// Unit in minor units (50 = 50 millimes). Half rounds away from zero.
+    /// Unit in minor units (50 = 50 millimes).
     pub unit_minor: i64,
+    /// Which way.
+    #[serde(default)]
+    pub mode: RoundingMode,
+}
+
+/// Something that holds from one day to another, both included.
+pub trait Dated {
+    /// First day; none when it has held as long as anybody asks.
+    fn first_day(&self) -> Option<BusinessDate>;
+    /// Last day; none for open end.
+    fn last_day(&self) -> Option<BusinessDate>;
+    /// Whether it holds on `date`.
+    fn holds_on(&self, date: BusinessDate) -> bool {
+        self.first_day().is_none_or(|first| first <= date)
+            && self.last_day().is_none_or(|last| date <= last)
+    }
+}
+
+macro_rules! dated {
+    ($($name:ident),+) => {
+        $(impl Dated for $name {
+            fn first_day(&self) -> Option<BusinessDate> {
+                self.from
+            }
+            fn last_day(&self) -> Option<BusinessDate> {
+                self.to
+            }
+        })+
+    };
+}
+
+/// A coin or note and the days on which a drawer is counted in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denomination {
+    /// Minor units.
+    pub minor: i64,
+    /// First business date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<BusinessDate>,
+    /// Last business date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<BusinessDate>,
+}
+
+/// A ceiling on the cash of one sale, in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashCeiling {
+    /// The cashier is warned above this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_above_minor: Option<i64>,
+    /// A manager must allow it from this on: laws fine the amount itself, not what is above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hard_from_minor: Option<i64>,
+    /// First business date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<BusinessDate>,
+    /// Last business date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<BusinessDate>,
+}
+
+/// A stamp duty on receipts paid in cash, which the firm declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashStampRate {
+    /// Hundredths of a percent of the cash kept, tax included.
+    pub rate_bp: u32,
+    /// First business date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<BusinessDate>,
+    /// Last business date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<BusinessDate>,
+}
+
+dated!(Denomination, CashCeiling, CashStampRate);
+
+/// What the law of the country gives every store, copied from its pack. Empty in rows of earlier versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountryRules {
+    /// Coins and notes, ascending; the currency's own where it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denominations: Vec<Denomination>,
+    /// Ceilings on cash.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cash_ceilings: Vec<CashCeiling>,
+    /// Stamp duty on cash receipts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cash_stamp: Vec<CashStampRate>,
+    /// Years that fiscal data are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_years: Option<u32>,
+}
+
+impl CountryRules {
+    /// Whether nothing is there, as in rows of earlier versions.
+    pub fn is_empty(&self) -> bool {
+        *self == CountryRules::default()
+    }
 }
 
 /// A store as its tills need it.
@@ -163,6 +272,12 @@ pub struct StoreConfig {
     /// How drawers are kept.
     #[serde(default, skip_serializing_if = "DrawerRules::is_default")]
     pub drawer: DrawerRules,
+    /// What the law of the country gives every store.
+    #[serde(default, skip_serializing_if = "CountryRules::is_empty")]
+    pub rules: CountryRules,
+    /// Identifiers of the seller in their canonical form, by field of the country pack (`mf`, `ice`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub identity: BTreeMap<String, String>,
     /// Locations whose stock the store's tills follow.
     pub follows: Vec<LocationId>,
     /// Names of the locations, to show stock elsewhere.
@@ -216,6 +331,30 @@ impl StoreConfig {
             })
             .max_by_key(|tax| tax.from)
             .map(|tax| tax.rate)
+    }
+
+    /// Denominations a drawer is counted in on `date`, ascending; the currency's own for a store whose row is
+    /// older than country packs.
+    pub fn denominations_on(&self, date: BusinessDate) -> Vec<i64> {
+        if self.rules.denominations.is_empty() {
+            return self.currency.denominations_minor().to_vec();
+        }
+        let held = self.rules.denominations.iter();
+        held.filter(|row| row.holds_on(date))
+            .map(|row| row.minor)
+            .collect()
+    }
+
+    /// The ceiling on the cash of one sale on `date`.
+    pub fn cash_ceiling_on(&self, date: BusinessDate) -> Option<CashCeiling> {
+        let mut held = self.rules.cash_ceilings.iter();
+        held.find(|row| row.holds_on(date)).copied()
+    }
+
+    /// Rate of the stamp duty on cash receipts on `date`, hundredths of a percent.
+    pub fn cash_stamp_bp_on(&self, date: BusinessDate) -> Option<u32> {
+        let mut held = self.rules.cash_stamp.iter();
+        held.find(|row| row.holds_on(date)).map(|row| row.rate_bp)
     }
 }
 

@@ -14,6 +14,8 @@ pub mod time;
 
 pub mod catalog;
 pub mod config;
+pub mod country;
+pub mod legal_id;
 
 pub mod cart;
 pub mod cash;

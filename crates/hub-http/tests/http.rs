@@ -183,6 +183,8 @@ fn store() -> StoreConfig {
         over_short_limit_minor: 0,
         discount_limit_bp: 0,
         drawer: domain::config::DrawerRules::default(),
+        rules: Default::default(),
+        identity: BTreeMap::new(),
         follows: vec![],
         location_names: BTreeMap::new(),
     }

@@ -1,14 +1,17 @@
 //! `tenant`, `store`, `device`, `user`.
 
+use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use domain::catalog::{Language, Names};
-use domain::config::{CashRounding, DocumentLevy, Role, StaffMember, StoreConfig, TaxRounding};
+use domain::config::{CashRounding, Role, RoundingMode, StaffMember, StoreConfig, TaxRounding};
+use domain::country::{Country, CountryPack, DocumentKind};
 use domain::ids::{DeviceId, LocationId, PriceListId, StoreId, TenantId, TillId, UserId};
 use domain::text::clean;
-use domain::time::BusinessDate;
 use hub::NewTenant;
 use serde_json::json;
-use sync_server::{Country, check_pin, entropy, hash_secret, random_password, random_pin};
+use sync_server::{
+    check_pin, entropy, hash_secret, legal_identity, random_password, random_pin, refresh,
+};
 
 use super::{Context, Output, TenantArg, secret_from_stdin};
 
@@ -109,6 +112,18 @@ enum RoundingArg {
     PerReceipt,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RoundingModeArg {
+    HalfUp,
+    Down,
+}
+
+/// `FIELD=VALUE`.
+fn identifier(text: &str) -> Result<(String, String), String> {
+    let (field, value) = text.split_once('=').ok_or("no = between field and value")?;
+    Ok((field.trim().to_owned(), value.to_owned()))
+}
+
 #[derive(Debug, clap::Args)]
 pub struct StoreCreate {
     #[command(flatten)]
@@ -128,7 +143,7 @@ pub struct StoreCreate {
     /// Only a location for stock, such as the online shop's: no tills.
     #[arg(long, conflicts_with_all = ["country", "price_list"])]
     online: bool,
-    /// TN or MA: gives currency, tax rates and local time.
+    /// TN or MA: its pack gives currency, tax rates, local time, coins and notes, cash ceilings and duties.
     #[arg(long, required_unless_present = "online")]
     country: Option<Country>,
     /// Price list; made when it is new. The country's code unless given.
@@ -137,7 +152,11 @@ pub struct StoreCreate {
     /// Line of the address, repeatable.
     #[arg(long)]
     address: Vec<String>,
-    /// Line of legal identity as receipts print it, repeatable.
+    /// Identifier of the seller, checked and printed, repeatable: mf, rne or form in Tunisia; ice, if, tp, rc,
+    /// cnss or form in Morocco.
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = identifier)]
+    identity: Vec<(String, String)>,
+    /// Further line that receipts print below the identifiers, not checked, repeatable.
     #[arg(long)]
     legal: Vec<String>,
     /// Language of receipts.
@@ -146,12 +165,20 @@ pub struct StoreCreate {
     /// Where tax is rounded.
     #[arg(long, value_enum, default_value = "per-line")]
     tax_rounding: RoundingArg,
-    /// Round cash to this many minor units.
+    /// Round cash to this many minor units; the country's pack says which.
     #[arg(long)]
     cash_rounding_minor: Option<i64>,
-    /// Charge this levy on every ticket, minor units.
+    /// Which way cash is rounded.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "half-up",
+        requires = "cash_rounding_minor"
+    )]
+    cash_rounding_mode: RoundingModeArg,
+    /// The tenant is liable for the country's stamp on tickets: charge it on every one.
     #[arg(long)]
-    ticket_levy_minor: Option<i64>,
+    ticket_levy: bool,
     /// Difference at closing above which a manager signs, minor units.
     #[arg(long, default_value_t = 5_000)]
     over_short_limit_minor: i64,
@@ -164,6 +191,17 @@ pub struct StoreCreate {
 pub enum StoreCommand {
     /// Open a store with its location, or with --online a location alone.
     Create(Box<StoreCreate>),
+    /// Give stores what their country's pack says now: tax rates, coins and notes, ceilings, duties.
+    Refresh {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Only this store; all of the chain unless given.
+        #[arg(long)]
+        store: Option<StoreId>,
+        /// Read the pack from this file instead of the program, for its country's stores alone.
+        #[arg(long, value_name = "FILE")]
+        pack: Option<std::path::PathBuf>,
+    },
     /// List stores and locations.
     List {
         #[command(flatten)]
@@ -174,6 +212,11 @@ pub enum StoreCommand {
 pub(super) fn store(context: &Context, command: StoreCommand) -> anyhow::Result<Output> {
     match command {
         StoreCommand::Create(args) => create_store(context, &args),
+        StoreCommand::Refresh {
+            tenant,
+            store,
+            pack,
+        } => refresh_stores(context, &tenant, store.as_ref(), pack.as_deref()),
         StoreCommand::List { tenant } => {
             let hub = context.data.hub(&tenant.tenant)?;
             let stores = hub.stores()?;
@@ -232,26 +275,47 @@ fn create_store(context: &Context, args: &StoreCreate) -> anyhow::Result<Output>
         None => PriceListId::new(country.code())?,
     };
     anyhow::ensure!(
-        args.cash_rounding_minor.is_none_or(|unit| unit > 0)
-            && args.ticket_levy_minor.is_none_or(|levy| levy > 0)
-            && args.over_short_limit_minor >= 0
-            && args.discount_limit_bp <= 10_000,
+        args.over_short_limit_minor >= 0 && args.discount_limit_bp <= 10_000,
         "amounts must be positive and a discount at most 10000"
     );
-    let levy_from: BusinessDate = "2018-01-01".parse()?;
+    let pack = CountryPack::of(country);
+    let identity = legal_identity(pack, &args.identity)?;
+    let cash_rounding = args.cash_rounding_minor.map(|unit_minor| CashRounding {
+        unit_minor,
+        mode: match args.cash_rounding_mode {
+            RoundingModeArg::HalfUp => RoundingMode::HalfUp,
+            RoundingModeArg::Down => RoundingMode::Down,
+        },
+    });
+    anyhow::ensure!(
+        cash_rounding.is_none_or(|rounding| pack.allows(rounding)),
+        "cash is rounded to one of {:?} minor units in {}",
+        pack.cash_rounding().units_minor,
+        country.code()
+    );
+    let levies = if args.ticket_levy {
+        pack.levies(DocumentKind::Ticket)
+    } else {
+        Vec::new()
+    };
+    anyhow::ensure!(
+        levies.is_empty() != args.ticket_levy,
+        "{} has no levy on tickets",
+        country.code()
+    );
     let lines = |lines: &[String], what| {
         lines
             .iter()
             .map(|line| cleaned(line, what))
             .collect::<anyhow::Result<Vec<_>>>()
     };
-    let config = StoreConfig {
+    let mut config = StoreConfig {
         store: args.store.clone(),
         location: location.clone(),
         chain: hub.chain().to_owned(),
         name: names,
         address: lines(&args.address, "address")?,
-        legal: lines(&args.legal, "legal line")?,
+        legal: [identity.lines, lines(&args.legal, "legal line")?].concat(),
         country: country.code().to_owned(),
         currency: country.currency(),
         price_list: price_list.clone(),
@@ -260,44 +324,89 @@ fn create_store(context: &Context, args: &StoreCreate) -> anyhow::Result<Output>
             LanguageArg::Ar => Language::Ar,
             LanguageArg::En => Language::En,
         },
-        utc_offset_min: country.utc_offset_min(),
-        taxes: country.taxes(),
+        utc_offset_min: pack.utc_offset_min(),
+        taxes: Vec::new(),
         tax_rounding: match args.tax_rounding {
             RoundingArg::PerLine => TaxRounding::PerLine,
             RoundingArg::PerReceipt => TaxRounding::PerReceipt,
         },
-        levies: args
-            .ticket_levy_minor
-            .map(|minor| DocumentLevy {
-                code: "stamp".to_owned(),
-                minor,
-                from: levy_from,
-                to: None,
-            })
-            .into_iter()
-            .collect(),
-        cash_rounding: args
-            .cash_rounding_minor
-            .map(|unit_minor| CashRounding { unit_minor }),
+        levies,
+        cash_rounding,
         over_short_limit_minor: args.over_short_limit_minor,
         discount_limit_bp: args.discount_limit_bp,
         drawer: domain::config::DrawerRules::default(),
+        rules: Default::default(),
+        identity: identity.values,
         follows: Vec::new(),
         location_names: Default::default(),
     };
+    refresh(&mut config, pack);
     hub.create_store(&config)?;
+    let mut text = format!(
+        "store {} made: {}, list {price_list}\n",
+        config.store, config.currency
+    );
+    for warning in &identity.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
     Output::new(
-        format!(
-            "store {} made: {}, list {price_list}\n",
-            config.store, config.currency
-        ),
+        text,
         json!({
             "ok": true,
             "store": config.store,
             "location": location,
             "currency": config.currency,
             "price_list": price_list,
+            "identity": config.identity,
+            "warnings": identity.warnings,
         }),
+    )
+}
+
+fn refresh_stores(
+    context: &Context,
+    tenant: &TenantArg,
+    only: Option<&StoreId>,
+    file: Option<&std::path::Path>,
+) -> anyhow::Result<Output> {
+    let own = file
+        .map(|file| {
+            let text = std::fs::read_to_string(file).context("reading the pack")?;
+            anyhow::Ok(CountryPack::load(&text)?)
+        })
+        .transpose()?;
+    let mut hub = context.data.hub(&tenant.tenant)?;
+    let stores = hub.stores()?;
+    if let Some(only) = only {
+        let known = stores.iter().any(|config| &config.store == only);
+        anyhow::ensure!(known, "no store {only}");
+    }
+    let mut text = String::new();
+    let (mut changed, mut same) = (Vec::new(), Vec::new());
+    for old in stores {
+        if only.is_some_and(|only| only != &old.store) {
+            continue;
+        }
+        let country: Country = old.country.parse()?;
+        let pack = match &own {
+            Some(pack) if pack.country() == country => pack,
+            Some(_) => continue,
+            None => CountryPack::of(country),
+        };
+        let mut new = old.clone();
+        refresh(&mut new, pack);
+        let word = if new == old { "as it was" } else { "refreshed" };
+        text.push_str(&format!("{:8} {word}\n", old.store.as_str()));
+        if new == old {
+            same.push(old.store);
+        } else {
+            hub.update_store(&new)?;
+            changed.push(new.store);
+        }
+    }
+    Output::new(
+        text,
+        json!({ "ok": true, "refreshed": changed, "unchanged": same }),
     )
 }
 

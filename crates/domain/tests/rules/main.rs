@@ -2,6 +2,7 @@
 
 mod cart;
 mod laws;
+mod packs;
 mod sale;
 mod shop;
 mod stock;

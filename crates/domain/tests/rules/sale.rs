@@ -1,6 +1,8 @@
 //! Sales: tenders, cash rounding, levies, refunds, and the check that every sale passes.
 
-use crate::shop::{Terms, article, card, cart, cash, cheque, header, receipt, sale_id};
+use crate::shop::{
+    Terms, article, card, cart, cash, cash_rounding, cheque, header, receipt, sale_id,
+};
 use domain::cart::{Cart, CartError, Discount};
 use domain::event::{Override, OverrideKind, SaleBody, Tender};
 use domain::money::{Currency, MINOR_MAX};
@@ -150,7 +152,7 @@ fn only_what_is_paid_in_cash_is_rounded() {
             0,
         ),
     ] {
-        let rounding_unit = unit.map(|unit_minor| domain::config::CashRounding { unit_minor });
+        let rounding_unit = unit.map(cash_rounding);
         let done = settle(exact, tenders, rounding_unit).expect(case);
         assert_eq!(
             (done.total_minor, done.rounding_minor, done.change_minor),
@@ -162,7 +164,7 @@ fn only_what_is_paid_in_cash_is_rounded() {
 
 #[test]
 fn what_is_due_names_the_exact_and_the_cash_amount() {
-    let unit = Some(domain::config::CashRounding { unit_minor: 50 });
+    let unit = Some(cash_rounding(50));
     for (tenders, exact, in_cash) in [
         (&[][..], 119_980, 120_000),
         (&[card(100_000)], 19_980, 20_000),
@@ -183,7 +185,7 @@ fn what_is_due_names_the_exact_and_the_cash_amount() {
 #[test]
 fn tenders_that_do_not_settle_are_refused() {
     use CompleteSaleError::{Overflow, TenderAboveDue, TenderInvalid, Underpaid};
-    let unit = Some(domain::config::CashRounding { unit_minor: 50 });
+    let unit = Some(cash_rounding(50));
     for (tenders, error) in [
         (
             &[][..],

@@ -110,7 +110,7 @@ impl Terms {
     }
 
     pub fn rounded_to(mut self, unit_minor: i64) -> Terms {
-        self.cash_rounding = Some(CashRounding { unit_minor });
+        self.cash_rounding = Some(cash_rounding(unit_minor));
         self
     }
 
@@ -366,4 +366,12 @@ pub fn counted(number: u64, units: i64, cut: BTreeMap<StreamId, u64>) -> Fact {
         }],
         reason: CountReason::Count,
     })
+}
+
+/// Rounding to the nearest multiple of a unit.
+pub fn cash_rounding(unit_minor: i64) -> CashRounding {
+    CashRounding {
+        unit_minor,
+        mode: domain::config::RoundingMode::HalfUp,
+    }
 }

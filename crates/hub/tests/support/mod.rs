@@ -74,6 +74,8 @@ pub fn store_config(code: &str, list: &str, currency: Currency) -> StoreConfig {
         over_short_limit_minor: 5_000,
         discount_limit_bp: 1_000,
         drawer: domain::config::DrawerRules::default(),
+        rules: Default::default(),
+        identity: BTreeMap::new(),
         follows: vec![],
         location_names: BTreeMap::new(),
     }

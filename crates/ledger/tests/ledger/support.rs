@@ -491,6 +491,8 @@ pub fn store_config() -> StoreConfig {
         over_short_limit_minor: 5_000,
         discount_limit_bp: 1_000,
         drawer: domain::config::DrawerRules::default(),
+        rules: Default::default(),
+        identity: Default::default(),
         follows: vec![location("LM"), location("WEB")],
         location_names: Default::default(),
     }
