@@ -856,6 +856,50 @@ pub struct Adopted {
     pub bytes: String,
 }
 
+/// Wrappers that are looked into; a tail recovered into a stream that broke off in its turn lies in two.
+const WRAPPERS_MAX: u32 = 4;
+
+/// An event as it was first written, taken out of the [`Adopted`] around it.
+#[derive(Debug, Clone)]
+pub struct Original {
+    /// Where it stood, and the chain hash after it there.
+    pub at: StreamHead,
+    /// The event.
+    pub event: Event,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// It had been recovered late already, by the stream that this one follows.
+    pub recovered: bool,
+}
+
+impl Adopted {
+    /// The event inside; none when the bytes are no event, or one of another place than they are said to be of.
+    pub fn original(&self) -> Option<Original> {
+        self.unwrapped(WRAPPERS_MAX)
+    }
+
+    fn unwrapped(&self, wrappers_max: u32) -> Option<Original> {
+        let event = Event::decode(self.bytes.as_bytes()).ok()?;
+        if event.stream != self.at.stream || event.seq != self.at.seq {
+            return None;
+        }
+        match event.fact() {
+            Ok(Fact::Adopted(inner)) if wrappers_max > 0 => Some(Original {
+                recovered: true,
+                ..inner.unwrapped(wrappers_max - 1)?
+            }),
+            Ok(Fact::Adopted(_)) => None,
+            Ok(_) | Err(EventError::Unknown { .. }) => Some(Original {
+                at: self.at,
+                bytes: self.bytes.clone().into_bytes(),
+                event,
+                recovered: false,
+            }),
+            Err(EventError::NotStrict(_)) => None,
+        }
+    }
+}
+
 /// Body of [`Fact::Reprinted`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reprinted {

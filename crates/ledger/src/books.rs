@@ -144,6 +144,13 @@ impl Books {
             .map(|(seq, open)| (*seq, open))
     }
 
+    /// The event that opened the open shift of a drawer.
+    pub(crate) fn of_drawer(&self, drawer: u32) -> Option<u64> {
+        let mut open = self.open.iter();
+        open.find(|(_, open)| open.drawer == drawer)
+            .map(|(seq, _)| *seq)
+    }
+
     pub(crate) fn encode(&self) -> String {
         serde_json::to_string(self).expect("books hold only strings, integers and maps")
     }

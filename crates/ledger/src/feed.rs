@@ -157,10 +157,15 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`WriteTx::apply_page`].
     pub fn reset_feed(&mut self, feed: &FeedName) -> Result<(), LedgerError> {
-        self.step(|ledger| match load(ledger, feed)? {
-            Some(found) => restart(ledger, &found),
-            None => Ok(()),
-        })
+        self.step(|ledger| read_anew(ledger, feed))
+    }
+}
+
+/// Starts a feed from its beginning; its rows serve until its end is reached.
+pub(crate) fn read_anew(ledger: &Ledger, name: &FeedName) -> Result<(), LedgerError> {
+    match load(ledger, name)? {
+        Some(found) => restart(ledger, &found),
+        None => Ok(()),
     }
 }
 
@@ -185,7 +190,7 @@ fn load(ledger: &Ledger, name: &FeedName) -> Result<Option<Feed>, LedgerError> {
         .optional()?)
 }
 
-fn apply(
+pub(crate) fn apply(
     ledger: &Ledger,
     page: &FeedPage,
     server_time: i64,

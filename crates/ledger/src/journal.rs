@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::LedgerError;
 use crate::ledger::{Ledger, WriteTx};
 use crate::projection;
-use crate::sql::{Id, N};
+use crate::sql::{ADOPTED, Id, N};
 
 /// An event as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,49 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// The first event after the opening that is the stream's own. What is adopted before it goes on here; what is
+    /// adopted after it comes late.
+    pub(crate) fn first_own_event(&self) -> Result<Option<u64>, LedgerError> {
+        if let Some(known) = self.cache.borrow().first_own_event {
+            return Ok(known);
+        }
+        let found: Option<u64> = self
+            .prepare(
+                "SELECT seq FROM event WHERE seq > 1 AND kind <> 'Adopted' ORDER BY seq LIMIT 1",
+            )?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        if !self.is_read_only() {
+            self.cache.borrow_mut().first_own_event = Some(found);
+        }
+        Ok(found)
+    }
+
+    fn note_own_event(&self, seq: u64) {
+        let mut cache = self.cache.borrow_mut();
+        if cache.first_own_event == Some(None) {
+            cache.first_own_event = Some(Some(seq));
+        }
+    }
+
+    /// Whether an event with this id is in the journal, as its own or adopted.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub fn knows_event(&self, id: EventId) -> Result<bool, LedgerError> {
+        for sql in [
+            "SELECT 1 FROM event WHERE id = ?1",
+            "SELECT 1 FROM adopted WHERE id = ?1",
+        ] {
+            if self.prepare(sql)?.exists([Id(id.0)])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl WriteTx<'_> {
     /// Appends a fact as the next event of the stream and brings every projection up to it.
     ///
@@ -126,7 +169,8 @@ fn append(
     id: EventId,
     fact: &Fact,
 ) -> Result<StreamHead, LedgerError> {
-    let balances = projection::check(fact)?;
+    let told = projection::tell(ledger, fact)?;
+    let balances = told.check()?;
     let event = Event {
         stream: ledger.head.stream,
         seq: ledger.head.seq + 1,
@@ -146,7 +190,7 @@ fn append(
         }
         _ => error.into(),
     })?;
-    projection::apply(ledger, event.seq, event.hlc, fact, &balances)?;
+    told.apply(ledger, &event, &balances)?;
     ledger.head = StreamHead {
         stream: event.stream,
         seq: event.seq,
@@ -154,6 +198,9 @@ fn append(
     };
     ledger.hlc = event.hlc;
     ledger.clocks = (event.wall, event.boot);
+    if event.kind != ADOPTED {
+        ledger.note_own_event(event.seq);
+    }
     Ok(ledger.head)
 }
 

@@ -15,6 +15,7 @@ use crate::cipher::FileKey;
 use crate::error::{LedgerError, OpenError, StorageError, StorageKind};
 use crate::open::{OpenOptions, check_head, connect, flush};
 use crate::stock::OwnMovements;
+use crate::witness::Witness;
 
 /// A stream to begin.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub(crate) struct Cache {
     pub own_movements: Option<OwnMovements>,
     pub store_config: Option<Option<Box<StoreConfig>>>,
     pub variant_count: Option<u32>,
+    /// See [`Ledger::first_own_event`].
+    pub first_own_event: Option<Option<u64>>,
 }
 
 /// What the wall clock and the clock since boot said.
@@ -82,6 +85,9 @@ pub struct Ledger {
     /// Clocks of the last event.
     pub(crate) clocks: Clocks,
     pub(crate) cache: RefCell<Cache>,
+    witness: Option<Witness>,
+    /// The file was encrypted when it was opened, which made another file of it.
+    pub(crate) sealed_anew: bool,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -112,7 +118,13 @@ impl Ledger {
             hlc,
             clocks,
             cache: RefCell::default(),
+            witness: None,
+            sealed_anew: false,
         }
+    }
+
+    pub(crate) fn set_witness(&mut self, witness: Witness) {
+        self.witness = Some(witness);
     }
 
     /// Whose file this is.
@@ -127,6 +139,11 @@ impl Ledger {
 
     pub(crate) const fn key(&self) -> Option<&FileKey> {
         self.options.key.as_ref()
+    }
+
+    /// How the stream began: why, and what was carried over from the one before.
+    pub fn opening(&self) -> &StreamOpened {
+        &self.opened
     }
 
     /// The last event and its hash; through a [`WriteTx`], with what it has appended so far.
@@ -192,6 +209,14 @@ impl Ledger {
         self.conn()?
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
+    }
+
+    /// Closes the file; what could still go wrong is told.
+    pub(crate) fn close(mut self) -> Result<(), LedgerError> {
+        match self.conn.take() {
+            Some(conn) => conn.close().map_err(|(_, error)| error.into()),
+            None => Ok(()),
+        }
     }
 
     fn set_position(&mut self, (head, hlc, clocks): Position) {
@@ -373,13 +398,17 @@ impl<'a> WriteTx<'a> {
         }
         let result = commit(self.ledger.conn()?);
         self.state = TxState::Ended;
-        match result {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let before = self.before;
-                self.ledger.settle(before, error)
-            }
+        let before = self.before;
+        if let Err(error) = result {
+            self.ledger.settle(before, error)?;
         }
+        let head = self.ledger.head;
+        if head != before.0
+            && let Some(witness) = &mut self.ledger.witness
+        {
+            witness.note(head);
+        }
+        Ok(())
     }
 }
 

@@ -24,8 +24,10 @@ mod receipts;
 mod shifts;
 mod sql;
 mod stock;
+mod succession;
 mod sync_state;
 mod verify;
+mod witness;
 
 pub use answers::StoredAnswer;
 pub use backup::{BACKUP_STAMP, BackupStamp};
@@ -42,6 +44,10 @@ pub use print::{NewPrintJob, PrintFilter, PrintJob, PrintKind, PrintState, Print
 pub use receipts::{Receipt, ReceiptBody};
 pub use shifts::OpenShift;
 pub use stock::StockKnown;
+pub use succession::{
+    Step, Succeeded, Succession, SuccessionError, earlier_files, finish_succession, succeed,
+};
 pub use sync_protocol::{Cursor, FeedName, FeedPage};
 pub use sync_state::Unsynced;
 pub use verify::{FeedReport, FirstBad, VerifyReport};
+pub use witness::{Fingerprint, Testimony, Verdict, WitnessDir, WitnessError, judge};

@@ -81,6 +81,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0002_cash_and_periods.sql"),
         books_anew: true,
     },
+    Migration {
+        version: 3,
+        understood_from: 3,
+        sql: include_str!("migrations/0003_streams.sql"),
+        books_anew: false,
+    },
 ];
 
 impl Ledger {
@@ -142,17 +148,21 @@ impl Ledger {
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Ledger, OpenError> {
         check_sqlite()?;
         let key = options.key.as_ref();
+        let mut sealed_anew = false;
         if let Some(key) = key
             && is_plain(path)?
         {
             look(path, None)?;
             cipher::seal(path, key)?;
+            sealed_anew = true;
             tracing::warn!("the ledger was plain and is encrypted from now on");
         }
         look(path, key)?;
         let conn = connect(path, options)?;
         migrate(&conn, Some(path), key, MIGRATIONS)?;
-        load(conn, Place::File(path.to_owned()), *options)
+        let mut ledger = load(conn, Place::File(path.to_owned()), *options)?;
+        ledger.sealed_anew = sealed_anew;
+        Ok(ledger)
     }
 
     /// Opens a file for reading beside a running writer. [`Ledger::head`] is the head at opening.
@@ -311,6 +321,25 @@ pub(crate) fn connect(path: &Path, options: &OpenOptions) -> Result<Connection, 
     Ok(conn)
 }
 
+/// A connection that only reads, to a file that may be damaged: nothing is checked, and nothing is written but the
+/// shared memory file beside it.
+pub(crate) fn open_raw(path: &Path, options: &OpenOptions) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let key = if is_plain(path)? {
+        None
+    } else {
+        options.key.as_ref()
+    };
+    let conn = Connection::open_with_flags(path, flags)?;
+    cipher::unlock(&conn, key)?;
+    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.pragma_update(None, "query_only", 1)?;
+    // Otherwise a file that is shorter than its header says, or one with a table that cannot be read, is refused
+    // whole. Nothing is written through this connection.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
+    Ok(conn)
+}
+
 fn prepare(conn: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
     conn.busy_timeout(Duration::from_secs(5))?;
     let mode: String =
@@ -451,7 +480,7 @@ pub(crate) fn flush(conn: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn write_new(
+pub(crate) fn write_new(
     path: &Path,
     new: NewStream,
     now: &Now,

@@ -1,6 +1,8 @@
 //! Closings of days, months and years: when one is due, and what it comes to.
 
-use domain::event::{ClosingRef, Event, Fact, PeriodClosed, PeriodKind, PeriodTotals, Span};
+use domain::event::{
+    ClosingRef, ClosingSupplemented, Fact, PeriodClosed, PeriodKind, PeriodTotals, Span, StreamHead,
+};
 use domain::ids::{Digest, EventId};
 use domain::time::{BusinessDate, Now};
 use rusqlite::OptionalExtension as _;
@@ -8,7 +10,7 @@ use rusqlite::OptionalExtension as _;
 use crate::error::LedgerError;
 use crate::journal;
 use crate::ledger::{Ledger, WriteTx};
-use crate::sql::{N, corrupt, read_fact};
+use crate::sql::{N, corrupt, read_event, read_fact};
 
 /// A closing as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,8 +94,20 @@ pub(crate) const fn shorter(kind: PeriodKind) -> Option<PeriodKind> {
     }
 }
 
-/// Sequence number, bytes, hash and wall clock of a closing's event.
-type Row = (u64, Vec<u8>, [u8; 32], i64);
+/// Sequence number, bytes and hash of a closing's event.
+type Row = (u64, Vec<u8>, [u8; 32]);
+
+/// Whether an event lies in a span.
+pub(crate) fn holds(span: &Span, at: &StreamHead) -> bool {
+    span.to.stream == at.stream && (span.from_seq..=span.to.seq).contains(&at.seq)
+}
+
+fn read_supplement(seq: u64, bytes: &[u8]) -> Result<ClosingSupplemented, LedgerError> {
+    match read_fact(seq, bytes)?.1 {
+        Fact::ClosingSupplemented(supplement) => Ok(supplement),
+        other => Err(corrupt("supplement", seq, other.kind())),
+    }
+}
 
 impl Ledger {
     /// The last closing of a kind on this stream.
@@ -103,11 +117,11 @@ impl Ledger {
     pub fn last_closing(&self, kind: PeriodKind) -> Result<Option<StoredClosing>, LedgerError> {
         let row: Option<Row> = self
             .prepare(
-                "SELECT e.seq, e.bytes, e.hash, e.wall FROM period p JOIN event e ON e.seq = p.seq \
+                "SELECT e.seq, e.bytes, e.hash FROM period p JOIN event e ON e.seq = p.seq \
                  WHERE p.kind = ?1 ORDER BY p.number DESC LIMIT 1",
             )?
             .query_row([kind_code(kind)], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()?;
         row.map(|row| self.read_closing(row)).transpose()
@@ -127,11 +141,11 @@ impl Ledger {
         }
         let row: Option<Row> = self
             .prepare(
-                "SELECT e.seq, e.bytes, e.hash, e.wall FROM period p JOIN event e ON e.seq = p.seq \
+                "SELECT e.seq, e.bytes, e.hash FROM period p JOIN event e ON e.seq = p.seq \
                  WHERE p.kind = ?1 AND p.number = ?2",
             )?
             .query_row((kind_code(kind), N(number)), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()?;
         row.map(|row| self.read_closing(row)).transpose()
@@ -147,31 +161,80 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<StoredClosing>, LedgerError> {
         let mut statement = self.prepare(
-            "SELECT e.seq, e.bytes, e.hash, e.wall FROM period p JOIN event e ON e.seq = p.seq \
+            "SELECT e.seq, e.bytes, e.hash FROM period p JOIN event e ON e.seq = p.seq \
              WHERE p.kind = ?1 ORDER BY p.number DESC LIMIT ?2",
         )?;
         let rows = statement.query_map((kind_code(kind), limit), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
         rows.map(|row| self.read_closing(row?)).collect()
     }
 
-    fn read_closing(&self, (seq, bytes, hash, wall): Row) -> Result<StoredClosing, LedgerError> {
-        match read_fact(seq, &bytes)?.1 {
-            Fact::PeriodClosed(closed) => Ok(StoredClosing {
+    fn read_closing(&self, (seq, bytes, hash): Row) -> Result<StoredClosing, LedgerError> {
+        let (event, adopted_from) = read_event(seq, &bytes)?;
+        let at = adopted_from.unwrap_or(StreamHead {
+            stream: self.identity().stream,
+            seq,
+            hash: Digest(hash),
+        });
+        match event.fact() {
+            Ok(Fact::PeriodClosed(closed)) => Ok(StoredClosing {
                 at: ClosingRef {
                     number: closed.number,
-                    at: domain::event::StreamHead {
-                        stream: self.identity().stream,
-                        seq,
-                        hash: Digest(hash),
-                    },
+                    at,
                 },
                 closed,
-                wall,
+                wall: event.wall,
             }),
-            other => Err(corrupt("period", seq, other.kind())),
+            Ok(other) => Err(corrupt("period", seq, other.kind())),
+            Err(error) => Err(corrupt("period", seq, error)),
         }
+    }
+
+    /// The first event here that the next closing of `kind` covers.
+    fn closing_from(&self, kind: PeriodKind) -> Result<u64, LedgerError> {
+        Ok(self
+            .prepare("SELECT coalesce(max(seq), 0) + 1 FROM period WHERE kind = ?1")?
+            .query_row([kind_code(kind)], |row| row.get(0))?)
+    }
+
+    /// The number that the next supplement to a closing must have.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub(crate) fn next_supplement(
+        &self,
+        kind: PeriodKind,
+        closing: u64,
+    ) -> Result<u64, LedgerError> {
+        Ok(self
+            .prepare(
+                "SELECT coalesce(max(number), 0) + 1 FROM supplement WHERE kind = ?1 AND closing = ?2",
+            )?
+            .query_row((kind_code(kind), N(closing)), |row| row.get(0))?)
+    }
+
+    /// Supplements to a closing, in their order.
+    ///
+    /// # Errors
+    /// As [`Ledger::last_closing`].
+    pub fn supplements(
+        &self,
+        kind: PeriodKind,
+        closing: u64,
+    ) -> Result<Vec<ClosingSupplemented>, LedgerError> {
+        let mut statement = self.prepare(
+            "SELECT e.seq, e.bytes FROM supplement s JOIN event e ON e.seq = s.seq \
+             WHERE s.kind = ?1 AND s.closing = ?2 ORDER BY s.number",
+        )?;
+        let rows = statement.query_map((kind_code(kind), N(closing)), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        rows.map(|row| {
+            let (seq, bytes): (u64, Vec<u8>) = row?;
+            read_supplement(seq, &bytes)
+        })
+        .collect()
     }
 
     /// Kinds that have to be closed before trading on `next`, shortest first.
@@ -225,7 +288,7 @@ impl Ledger {
             from,
             to,
             covers: Span {
-                from_seq: previous.as_ref().map_or(1, |last| last.at.at.seq + 1),
+                from_seq: self.closing_from(kind)?,
                 to: self.head(),
             },
             z_numbers: gathered.z_numbers,
@@ -237,22 +300,29 @@ impl Ledger {
 
     /// Everything since the last closing of `kind`.
     fn gather(&self, kind: PeriodKind) -> Result<Gathering, LedgerError> {
-        let from_seq: u64 = self
-            .prepare("SELECT coalesce(max(seq), 0) + 1 FROM period WHERE kind = ?1")?
-            .query_row([kind_code(kind)], |row| row.get(0))?;
+        let from_seq = self.closing_from(kind)?;
         let mut gathering = Gathering::new();
         match shorter(kind) {
             None => {
+                let first_own = self.first_own_event()?.unwrap_or(u64::MAX);
+                let supplemented = self.supplemented_since(from_seq)?;
                 let mut statement =
                     self.prepare("SELECT seq, bytes FROM event WHERE seq >= ?1 ORDER BY seq")?;
                 let mut rows = statement.query([N(from_seq)])?;
                 while let Some(row) = rows.next()? {
-                    let seq: u64 = row.get(0)?;
-                    let bytes: Vec<u8> = row.get(1)?;
-                    let event =
-                        Event::decode(&bytes).map_err(|error| corrupt("event", seq, error))?;
+                    let (seq, bytes): (u64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                    let (event, adopted_from) = read_event(seq, &bytes)?;
                     // A later version's fact is not for this one to add up.
-                    if let Ok(fact) = event.fact() {
+                    let Ok(fact) = event.fact() else { continue };
+                    let late = adopted_from.filter(|_| seq > first_own);
+                    let stands = match late {
+                        Some(at) => {
+                            !supplemented.iter().any(|span| holds(span, &at))
+                                && self.counts_late(&fact)?
+                        }
+                        None => true,
+                    };
+                    if stands {
                         gathering.add(&fact)?;
                     }
                 }
@@ -270,9 +340,37 @@ impl Ledger {
                         other => return Err(corrupt("period", seq, other.kind())),
                     }
                 }
+                let mut statement = self.prepare(
+                    "SELECT e.seq, e.bytes FROM supplement s \
+                     JOIN period p ON p.kind = s.kind AND p.number = s.closing \
+                     JOIN event e ON e.seq = s.seq WHERE s.kind = ?1 AND p.seq >= ?2 ORDER BY s.seq",
+                )?;
+                let mut rows = statement.query((kind_code(shorter), N(from_seq)))?;
+                while let Some(row) = rows.next()? {
+                    let (seq, bytes): (u64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                    gathering
+                        .totals
+                        .merge(&read_supplement(seq, &bytes)?.totals)?;
+                }
             }
         }
         Ok(gathering)
+    }
+
+    /// What supplements to days, written at `from_seq` or later, hold already.
+    fn supplemented_since(&self, from_seq: u64) -> Result<Vec<Span>, LedgerError> {
+        let mut statement = self.prepare(
+            "SELECT e.seq, e.bytes FROM supplement s JOIN event e ON e.seq = s.seq \
+             WHERE s.kind = ?1 AND s.seq >= ?2 ORDER BY s.seq",
+        )?;
+        let rows = statement.query_map((kind_code(PeriodKind::Day), N(from_seq)), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        rows.map(|row| {
+            let (seq, bytes): (u64, Vec<u8>) = row?;
+            Ok(read_supplement(seq, &bytes)?.covers)
+        })
+        .collect()
     }
 }
 

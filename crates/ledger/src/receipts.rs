@@ -50,7 +50,7 @@ pub struct Receipt {
 macro_rules! receipts_where {
     ($condition:literal) => {
         concat!(
-            "SELECT r.seq, e.wall, e.bytes, r.reversed_by, ",
+            "SELECT r.seq, e.bytes, r.reversed_by, ",
             "coalesce((SELECT copies FROM copy WHERE number = r.number), 0) ",
             "FROM receipt r JOIN event e ON e.seq = r.seq ",
             $condition
@@ -60,7 +60,6 @@ macro_rules! receipts_where {
 
 struct Raw {
     seq: u64,
-    wall: i64,
     bytes: Vec<u8>,
     reversed_by: Option<String>,
     copies: u32,
@@ -69,16 +68,15 @@ struct Raw {
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
     Ok(Raw {
         seq: row.get(0)?,
-        wall: row.get(1)?,
-        bytes: row.get(2)?,
-        reversed_by: row.get(3)?,
-        copies: row.get(4)?,
+        bytes: row.get(1)?,
+        reversed_by: row.get(2)?,
+        copies: row.get(3)?,
     })
 }
 
 impl Raw {
     fn decode(self) -> Result<Receipt, LedgerError> {
-        let (_, fact) = read_fact(self.seq, &self.bytes)?;
+        let (event, fact) = read_fact(self.seq, &self.bytes)?;
         let body = match fact {
             Fact::SaleCompleted(sale) => ReceiptBody::Sale(sale),
             Fact::Reversed(reversed) => ReceiptBody::Reversal(reversed),
@@ -88,7 +86,7 @@ impl Raw {
         Ok(Receipt {
             number: sale.number.clone(),
             seq: self.seq,
-            wall: self.wall,
+            wall: event.wall,
             shift: sale.shift,
             reversed_by: self.reversed_by,
             copies: self.copies,
@@ -105,9 +103,12 @@ impl Ledger {
     pub fn next_number(&self, fiscal_year: i32) -> Result<u64, LedgerError> {
         let last: Option<u64> = self
             .prepare(
-                "SELECT number_seq FROM receipt WHERE fiscal_year = ?1 ORDER BY number_seq DESC LIMIT 1",
+                "SELECT number_seq FROM receipt WHERE series = ?1 AND fiscal_year = ?2 \
+                 ORDER BY number_seq DESC LIMIT 1",
             )?
-            .query_row([fiscal_year], |row| row.get(0))
+            .query_row((self.identity().stream.series(), fiscal_year), |row| {
+                row.get(0)
+            })
             .optional()?;
         last.unwrap_or(0)
             .checked_add(1)
@@ -121,9 +122,10 @@ impl Ledger {
     pub fn receipt(&self, number: &str) -> Result<Option<Receipt>, LedgerError> {
         // The number's tail is its key; an index over the whole text would cost every sale a page.
         let mut parts = number.rsplit('-');
-        let (Some(Ok(number_seq)), Some(Ok(fiscal_year))) = (
+        let (Some(Ok(number_seq)), Some(Ok(fiscal_year)), Some(series)) = (
             parts.next().map(str::parse::<u64>),
             parts.next().map(str::parse::<i32>),
+            parts.next(),
         ) else {
             return Ok(None);
         };
@@ -131,9 +133,9 @@ impl Ledger {
             return Ok(None);
         }
         self.prepare(receipts_where!(
-            "WHERE r.fiscal_year = ?1 AND r.number_seq = ?2 AND r.number = ?3"
+            "WHERE r.series = ?1 AND r.fiscal_year = ?2 AND r.number_seq = ?3 AND r.number = ?4"
         ))?
-        .query_row((fiscal_year, N(number_seq), number), raw)
+        .query_row((series, fiscal_year, N(number_seq), number), raw)
         .optional()?
         .map(Raw::decode)
         .transpose()
@@ -144,21 +146,25 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::receipt`].
     pub fn last_receipt(&self) -> Result<Option<Receipt>, LedgerError> {
-        // By event and not by number: a trading day of an earlier year may have come later.
-        let found: Option<(u64, Vec<u8>)> = self
-            .prepare(
-                "SELECT seq, bytes FROM event WHERE kind IN ('SaleCompleted', 'Reversed') ORDER BY seq DESC LIMIT 1",
-            )?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        match found {
-            Some((seq, bytes)) => match read_fact(seq, &bytes)?.1 {
-                Fact::SaleCompleted(sale) => self.receipt(&sale.number),
-                Fact::Reversed(reversed) => self.receipt(&reversed.mirror.number),
-                other => Err(corrupt("event", seq, other.kind())),
-            },
-            None => Ok(None),
+        // By event and not by number: a trading day of an earlier year may have come later. Adopted ones are
+        // earlier than any of this stream's own.
+        for sql in [
+            "SELECT seq, bytes FROM event WHERE kind IN ('SaleCompleted', 'Reversed') ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, bytes FROM event WHERE seq = (SELECT max(seq) FROM receipt)",
+        ] {
+            let found: Option<(u64, Vec<u8>)> = self
+                .prepare(sql)?
+                .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            if let Some((seq, bytes)) = found {
+                return match read_fact(seq, &bytes)?.1 {
+                    Fact::SaleCompleted(sale) => self.receipt(&sale.number),
+                    Fact::Reversed(reversed) => self.receipt(&reversed.mirror.number),
+                    other => Err(corrupt("event", seq, other.kind())),
+                };
+            }
         }
+        Ok(None)
     }
 
     /// Up to `limit` receipts whose number contains `query`, newest first; all of them when it is empty.
@@ -174,13 +180,26 @@ impl Ledger {
             pattern.push(c);
         }
         pattern.push('%');
-        let mut statement = self.prepare(receipts_where!(
-            r"WHERE r.number LIKE ?1 ESCAPE '\' ORDER BY r.fiscal_year DESC, r.number_seq DESC LIMIT ?2"
-        ))?;
-        statement
-            .query_map((pattern, limit), raw)?
-            .map(|row| row?.decode())
-            .collect()
+        let series = self.identity().stream.series();
+        let mut found = Vec::new();
+        for sql in [
+            receipts_where!(
+                r"WHERE r.series = ?1 AND r.number LIKE ?2 ESCAPE '\' ORDER BY r.fiscal_year DESC, r.number_seq DESC LIMIT ?3"
+            ),
+            receipts_where!(
+                r"WHERE r.series <> ?1 AND r.number LIKE ?2 ESCAPE '\' ORDER BY r.seq DESC LIMIT ?3"
+            ),
+        ] {
+            let rest = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            if rest == 0 {
+                break;
+            }
+            let mut statement = self.prepare(sql)?;
+            for row in statement.query_map((&series, &pattern, rest), raw)? {
+                found.push(row?.decode()?);
+            }
+        }
+        Ok(found)
     }
 
     /// The receipt of a sale or reversal by its id.

@@ -63,11 +63,12 @@ impl Ledger {
         holder: UserId,
         totals: ShiftTotals,
     ) -> Result<OpenShift, LedgerError> {
-        let (bytes, opened_wall): (Vec<u8>, i64) = self
-            .prepare("SELECT bytes, wall FROM event WHERE seq = ?1")?
-            .query_row([N(opened_seq)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let bytes: Vec<u8> = self
+            .prepare("SELECT bytes FROM event WHERE seq = ?1")?
+            .query_row([N(opened_seq)], |row| row.get(0))?;
+        let (opened, opened_wall) = read_opening(opened_seq, &bytes)?;
         Ok(OpenShift {
-            opened: read_opening(opened_seq, &bytes)?,
+            opened,
             opened_seq,
             opened_wall,
             holder,
@@ -93,8 +94,12 @@ impl Ledger {
     /// [`LedgerError::Storage`].
     pub fn next_slip(&self, fiscal_year: i32) -> Result<u64, LedgerError> {
         let last: u64 = self
-            .prepare("SELECT coalesce(max(number_seq), 0) FROM slip WHERE fiscal_year = ?1")?
-            .query_row([fiscal_year], |row| row.get(0))?;
+            .prepare(
+                "SELECT coalesce(max(number_seq), 0) FROM slip WHERE series = ?1 AND fiscal_year = ?2",
+            )?
+            .query_row((self.identity().stream.series(), fiscal_year), |row| {
+                row.get(0)
+            })?;
         last.checked_add(1).ok_or(LedgerError::Overflow)
     }
 
@@ -130,31 +135,33 @@ impl Ledger {
         }
         let found: Option<ClosingRow> = self
             .prepare(
-                "SELECT c.seq, c.bytes, c.wall, o.seq, o.bytes FROM shift s \
+                "SELECT c.seq, c.bytes, o.seq, o.bytes FROM shift s \
                  JOIN event c ON c.seq = s.closed_seq JOIN event o ON o.seq = s.opened_seq WHERE s.z_number = ?1",
             )?
             .query_row([N(z)], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })
             .optional()?;
-        let Some((closed_seq, closing, wall, opened_seq, opening)) = found else {
+        let Some((closed_seq, closing, opened_seq, opening)) = found else {
             return Ok(None);
         };
-        match read_fact(closed_seq, &closing)?.1 {
-            Fact::ShiftClosed(closed) => {
-                Ok(Some((closed, read_opening(opened_seq, &opening)?, wall)))
+        match read_fact(closed_seq, &closing)? {
+            (event, Fact::ShiftClosed(closed)) => {
+                let (opened, _) = read_opening(opened_seq, &opening)?;
+                Ok(Some((closed, opened, event.wall)))
             }
-            other => Err(corrupt("shift", closed_seq, other.kind())),
+            (_, other) => Err(corrupt("shift", closed_seq, other.kind())),
         }
     }
 }
 
-/// Closing event, its bytes and wall clock; opening event and its bytes.
-type ClosingRow = (u64, Vec<u8>, i64, u64, Vec<u8>);
+/// Closing event and its bytes; opening event and its bytes.
+type ClosingRow = (u64, Vec<u8>, u64, Vec<u8>);
 
-fn read_opening(seq: u64, bytes: &[u8]) -> Result<ShiftOpened, LedgerError> {
-    match read_fact(seq, bytes)?.1 {
-        Fact::ShiftOpened(opened) => Ok(opened),
-        other => Err(corrupt("shift", seq, other.kind())),
+/// The opening of a shift, and the wall clock then.
+fn read_opening(seq: u64, bytes: &[u8]) -> Result<(ShiftOpened, i64), LedgerError> {
+    match read_fact(seq, bytes)? {
+        (event, Fact::ShiftOpened(opened)) => Ok((opened, event.wall)),
+        (_, other) => Err(corrupt("shift", seq, other.kind())),
     }
 }

@@ -1,6 +1,6 @@
 //! Values in and out of columns.
 
-use domain::event::{Event, Fact};
+use domain::event::{Event, Fact, StreamHead};
 use domain::time::BusinessDate;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
@@ -57,9 +57,32 @@ pub(crate) fn corrupt(table: &'static str, key: impl ToString, what: impl ToStri
     }
 }
 
-/// The envelope and the fact in stored bytes that this program wrote itself.
+/// The envelope and the fact in stored bytes that this program wrote itself; of an adopted event its own ones.
 pub(crate) fn read_fact(seq: u64, bytes: &[u8]) -> Result<(Event, Fact), LedgerError> {
-    let event = Event::decode(bytes).map_err(|error| corrupt("event", seq, error))?;
+    let (event, _) = read_event(seq, bytes)?;
     let fact = event.fact().map_err(|error| corrupt("event", seq, error))?;
     Ok((event, fact))
 }
+
+/// The event in stored bytes, and where it was adopted from, if it was.
+pub(crate) fn read_event(
+    seq: u64,
+    bytes: &[u8],
+) -> Result<(Event, Option<StreamHead>), LedgerError> {
+    let event = Event::decode(bytes).map_err(|error| corrupt("event", seq, error))?;
+    if event.kind != ADOPTED {
+        return Ok((event, None));
+    }
+    match event.fact() {
+        Ok(Fact::Adopted(adopted)) => {
+            let original = adopted
+                .original()
+                .ok_or_else(|| corrupt("event", seq, "what it adopts is no event"))?;
+            Ok((original.event, Some(original.at)))
+        }
+        _ => Ok((event, None)),
+    }
+}
+
+/// Kind of the events that hold another one.
+pub(crate) const ADOPTED: &str = "Adopted";

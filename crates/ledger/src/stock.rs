@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::projection;
-use crate::sql::{N, corrupt};
+use crate::sql::{N, corrupt, read_event};
 
 /// What this till knows of a variant's stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,13 +118,8 @@ impl Ledger {
         };
         let mut sum = Quantity::ZERO;
         for moved in own.by_variant.get(&variant).into_iter().flatten() {
-            let event = EventRef {
-                stream: self.identity().stream,
-                seq: moved.seq,
-                hlc: moved.hlc,
-            };
             let counts = moved.seq > folded
-                && anchor.is_none_or(|anchor| is_after(&event, moved.delta, anchor));
+                && anchor.is_none_or(|anchor| is_after(&moved.at, moved.delta, anchor));
             if counts {
                 sum = sum.checked_add(moved.delta).ok_or(LedgerError::Overflow)?;
             }
@@ -139,33 +134,55 @@ impl Ledger {
             after: folded,
             by_variant: BTreeMap::new(),
         };
+        let (stream, series) = (self.identity().stream, self.identity().stream.series());
         let mut before = i64::MAX;
         while let Some(year) = self
-            .prepare("SELECT max(fiscal_year) FROM receipt WHERE fiscal_year < ?1")?
-            .query_row([before], |row| row.get::<_, Option<i64>>(0))?
+            .prepare("SELECT max(fiscal_year) FROM receipt WHERE series = ?1 AND fiscal_year < ?2")?
+            .query_row((&series, before), |row| row.get::<_, Option<i64>>(0))?
         {
             let mut statement = self.prepare(
                 "SELECT r.seq, r.moves, e.hlc FROM receipt r JOIN event e ON e.seq = r.seq \
-                 WHERE r.fiscal_year = ?1 ORDER BY r.number_seq DESC",
+                 WHERE r.series = ?1 AND r.fiscal_year = ?2 ORDER BY r.number_seq DESC",
             )?;
-            let mut rows = statement.query([year])?;
+            let mut rows = statement.query((&series, year))?;
             while let Some(row) = rows.next()? {
                 let seq: u64 = row.get(0)?;
                 if seq <= folded {
                     break;
                 }
                 let hlc = Hlc(row.get::<_, i64>(2)?.cast_unsigned());
-                own.add(seq, hlc, row.get_ref(1)?.as_blob().unwrap_or_default());
+                let at = EventRef { stream, seq, hlc };
+                own.add(seq, &at, row.get_ref(1)?.as_blob().unwrap_or_default());
             }
             before = year;
+        }
+        // Adopted ones, which lie where they were first written.
+        for sql in [
+            "SELECT r.seq, r.moves, e.bytes FROM receipt r JOIN event e ON e.seq = r.seq \
+             WHERE r.series < ?1 AND r.seq > ?2 ORDER BY r.seq",
+            "SELECT r.seq, r.moves, e.bytes FROM receipt r JOIN event e ON e.seq = r.seq \
+             WHERE r.series > ?1 AND r.seq > ?2 ORDER BY r.seq",
+        ] {
+            let mut statement = self.prepare(sql)?;
+            let mut rows = statement.query((&series, N(folded)))?;
+            while let Some(row) = rows.next()? {
+                let (seq, bytes): (u64, Vec<u8>) = (row.get(0)?, row.get(2)?);
+                let (event, _) = read_event(seq, &bytes)?;
+                let at = EventRef {
+                    stream: event.stream,
+                    seq: event.seq,
+                    hlc: event.hlc,
+                };
+                own.add(seq, &at, row.get_ref(1)?.as_blob().unwrap_or_default());
+            }
         }
         Ok(own)
     }
 
     /// Takes down what a receipt of ours moved, for as long as the server's rows may not hold it.
-    pub(crate) fn note_movements(&self, seq: u64, hlc: Hlc, moves: &[u8]) {
+    pub(crate) fn note_movements(&self, seq: u64, at: &EventRef, moves: &[u8]) {
         if let Some(own) = &mut self.cache.borrow_mut().own_movements {
-            own.add(seq, hlc, moves);
+            own.add(seq, at, moves);
         }
     }
 
@@ -228,13 +245,15 @@ pub(crate) struct OwnMovements {
 }
 
 struct Moved {
+    /// Event in this file.
     seq: u64,
-    hlc: Hlc,
+    /// The event as it was first written.
+    at: EventRef,
     delta: Quantity,
 }
 
 impl OwnMovements {
-    fn add(&mut self, seq: u64, hlc: Hlc, moves: &[u8]) {
+    fn add(&mut self, seq: u64, at: &EventRef, moves: &[u8]) {
         for pair in moves.chunks_exact(24) {
             let (variant, delta) = pair.split_at(16);
             let (Ok(variant), Ok(delta)) = (Uuid::from_slice(variant), delta.try_into()) else {
@@ -242,7 +261,7 @@ impl OwnMovements {
             };
             let moved = Moved {
                 seq,
-                hlc,
+                at: *at,
                 delta: Quantity(i64::from_be_bytes(delta)),
             };
             self.by_variant

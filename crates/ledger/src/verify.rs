@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::catalog::Variant;
 use domain::event::{
-    ClosingRef, Event, EventError, Fact, PeriodClosed, PeriodKind, Reversed, SaleBody, ShiftClosed,
-    ShiftOpened, SlipNumber, Span, StreamHead, chain_hash, genesis_hash,
+    Adopted, ClosingRef, ClosingSupplemented, Event, EventError, Fact, PeriodClosed, PeriodKind,
+    PeriodTotals, Reprinted, Reversed, SaleBody, ShiftClosed, ShiftOpened, SlipNumber, Span,
+    StreamHead, chain_hash, genesis_hash,
 };
 use domain::ids::{Digest, EventId, LocationId, SaleId, ShiftId, StreamId, VariantId};
 use domain::number::{receipt_number, slip_number};
@@ -21,8 +22,11 @@ use crate::catalogue::barcode_key;
 use crate::error::{LedgerError, StorageKind};
 use crate::feed::{parse_name, understands};
 use crate::ledger::Ledger;
-use crate::periods::{Gathering, kind_code, shorter};
-use crate::projection::{balances, encode_totals, movements};
+use crate::periods::{Gathering, holds, kind_code, shorter};
+use crate::projection::{
+    Standing, balances, chains, counts_late, encode_totals, is_in_series, may_be_of_before,
+    movements, opened_or_closed, year_of_number,
+};
 use crate::sql::{Id, N};
 use crate::stock::encode_moves;
 
@@ -169,23 +173,60 @@ struct Expected {
     head: StreamHead,
     hlc: Hlc,
     ids: BTreeSet<EventId>,
-    next_number: BTreeMap<i32, u64>,
-    /// By fiscal year and sequence.
-    receipts: BTreeMap<(i32, u64), ReceiptRow>,
-    receipt_of: BTreeMap<SaleId, (i32, u64)>,
+    /// By series, fiscal year and sequence.
+    receipts: BTreeMap<Numbered, ReceiptRow>,
+    receipt_of: BTreeMap<SaleId, Numbered>,
     shifts: BTreeMap<u64, ShiftRow>,
     z_number: u64,
     books: Books,
     copies: BTreeMap<String, u32>,
-    /// Slips by fiscal year and sequence: the event.
-    slips: BTreeMap<(i32, u64), u64>,
+    /// Slips by series, fiscal year and sequence: the event.
+    slips: BTreeMap<Numbered, u64>,
     /// Closings by kind and number: the event.
     periods: BTreeMap<(i64, u64), u64>,
-    /// Hash of the document of each report that states one.
-    papers: BTreeMap<String, Digest>,
+    /// Hash of the document of each report that states one, and whether it was issued here: another may have been
+    /// left behind in the file of its stream.
+    papers: BTreeMap<String, (Digest, bool)>,
     /// What lies after the last closing of each kind, shortest first.
     running: BTreeMap<PeriodKind, Running>,
     stock: BTreeMap<(VariantId, LocationId, String), i64>,
+    /// Adopted events by their own id.
+    adopted: BTreeMap<EventId, AdoptedRow>,
+    /// Hashes after adopted events, by their place.
+    adopted_hashes: BTreeMap<(StreamId, u64), Vec<Digest>>,
+    /// The stream has events of its own after its opening.
+    begun: bool,
+    /// What came late and is in no closing and no supplement yet.
+    late: Vec<(StreamHead, Fact)>,
+    /// All that came late.
+    all_late: Vec<(StreamHead, Fact)>,
+    /// Where closings were first written, by kind and number.
+    closings: BTreeMap<(i64, u64), StreamHead>,
+    /// Supplements by kind, closing and number: the event.
+    supplements: BTreeMap<(i64, u64, u64), u64>,
+}
+
+/// Series, fiscal year and sequence.
+type Numbered = (String, i32, u64);
+
+#[derive(Debug, PartialEq, Eq)]
+struct AdoptedRow {
+    seq: u64,
+    at: StreamHead,
+}
+
+/// A fact and how it stands.
+struct Taken<'a> {
+    seq: u64,
+    fact: &'a Fact,
+    stream: StreamId,
+    standing: Standing,
+}
+
+impl Taken<'_> {
+    fn is_own(&self) -> bool {
+        self.standing == Standing::Own
+    }
 }
 
 /// What a closing of a kind would hold if it were written now.
@@ -236,7 +277,6 @@ impl Verifier<'_> {
             },
             hlc: Hlc::default(),
             ids: BTreeSet::new(),
-            next_number: BTreeMap::new(),
             receipts: BTreeMap::new(),
             receipt_of: BTreeMap::new(),
             shifts: BTreeMap::new(),
@@ -251,6 +291,13 @@ impl Verifier<'_> {
                 .map(|kind| (kind, Running::after(1, None)))
                 .collect(),
             stock: BTreeMap::new(),
+            adopted: BTreeMap::new(),
+            adopted_hashes: BTreeMap::new(),
+            begun: false,
+            late: Vec::new(),
+            all_late: Vec::new(),
+            closings: BTreeMap::new(),
+            supplements: BTreeMap::new(),
         };
         let mut statement = ledger.prepare(
             "SELECT seq, id, hlc, wall, kind, schema, bytes, hash FROM event ORDER BY seq",
@@ -297,12 +344,20 @@ impl Verifier<'_> {
                 return bad("event", seq, "its clock stepped back");
             }
             match event.fact() {
+                Ok(Fact::Adopted(adopted)) => expected.adopt(ledger, seq, &adopted)?,
                 Ok(fact) => {
-                    expected.take(ledger, seq, &fact)?;
-                    expected.gather(ledger, StreamHead { stream, seq, hash }, &fact)?;
+                    expected.begun |= seq > 1;
+                    let taken = Taken {
+                        seq,
+                        fact: &fact,
+                        stream,
+                        standing: Standing::Own,
+                    };
+                    expected.take(ledger, &taken)?;
+                    expected.gather(ledger, StreamHead { stream, seq, hash }, &taken)?;
                 }
                 // A later version wrote it; this one cannot judge what it means.
-                Err(EventError::Unknown { .. }) => {}
+                Err(EventError::Unknown { .. }) => expected.begun = true,
                 Err(error @ EventError::NotStrict(_)) => return bad("event", seq, error),
             }
             expected.head = StreamHead { stream, seq, hash };
@@ -319,26 +374,36 @@ impl Verifier<'_> {
 
     fn receipts(&self, expected: &Expected) -> Result<(), Stop> {
         let mut statement = self.ledger.prepare(
-            "SELECT fiscal_year, number_seq, seq, kind, sale, number, total_minor, reversed_by, moves FROM receipt \
-             ORDER BY fiscal_year, number_seq",
+            "SELECT series, fiscal_year, number_seq, seq, kind, sale, number, total_minor, reversed_by, moves \
+             FROM receipt ORDER BY series, fiscal_year, number_seq",
         )?;
         let rows = statement.query_map([], |row| {
             Ok((
-                (row.get(0)?, row.get(1)?),
+                (row.get(0)?, row.get(1)?, row.get(2)?),
                 ReceiptRow {
-                    seq: row.get(2)?,
-                    kind: row.get(3)?,
-                    sale: SaleId(row.get::<_, Id>(4)?.0),
-                    number: row.get(5)?,
-                    total_minor: row.get(6)?,
-                    reversed_by: row.get(7)?,
-                    moves: row.get(8)?,
+                    seq: row.get(3)?,
+                    kind: row.get(4)?,
+                    sale: SaleId(row.get::<_, Id>(5)?.0),
+                    number: row.get(6)?,
+                    total_minor: row.get(7)?,
+                    reversed_by: row.get(8)?,
+                    moves: row.get(9)?,
                 },
             ))
         })?;
-        compare("receipt", &expected.receipts, rows, |(year, seq)| {
-            format!("{year}-{seq:06}")
-        })
+        let own = self.ledger.identity().stream.series();
+        compare(
+            "receipt",
+            &expected.receipts,
+            rows,
+            |(series, year, seq)| {
+                if *series == own {
+                    format!("{year}-{seq:06}")
+                } else {
+                    format!("{series}-{year}-{seq:06}")
+                }
+            },
+        )
     }
 
     fn shifts(&self, expected: &Expected) -> Result<(), Stop> {
@@ -382,11 +447,47 @@ impl Verifier<'_> {
         compare("copy", &expected.copies, rows, String::clone)?;
         let mut statement = self
             .ledger
-            .prepare("SELECT fiscal_year, number_seq, seq FROM slip ORDER BY 1, 2")?;
-        let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
-        compare("slip", &expected.slips, rows, |(year, seq)| {
-            format!("{year}-C{seq:06}")
+            .prepare("SELECT series, fiscal_year, number_seq, seq FROM slip ORDER BY 1, 2, 3")?;
+        let rows = statement.query_map([], |row| {
+            Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?))
         })?;
+        let own = self.ledger.identity().stream.series();
+        compare("slip", &expected.slips, rows, |(series, year, seq)| {
+            if *series == own {
+                format!("{year}-C{seq:06}")
+            } else {
+                format!("{series}-{year}-C{seq:06}")
+            }
+        })?;
+        let mut statement = self
+            .ledger
+            .prepare("SELECT id, seq, stream, old_seq, hash FROM adopted ORDER BY id")?;
+        let rows = statement.query_map([], |row| {
+            Ok((
+                EventId(row.get::<_, Id>(0)?.0),
+                AdoptedRow {
+                    seq: row.get(1)?,
+                    at: StreamHead {
+                        stream: StreamId(row.get(2)?),
+                        seq: row.get(3)?,
+                        hash: Digest(row.get(4)?),
+                    },
+                },
+            ))
+        })?;
+        compare("adopted", &expected.adopted, rows, EventId::to_string)?;
+        let mut statement = self
+            .ledger
+            .prepare("SELECT kind, closing, number, seq FROM supplement ORDER BY 1, 2, 3")?;
+        let rows = statement.query_map([], |row| {
+            Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?))
+        })?;
+        compare(
+            "supplement",
+            &expected.supplements,
+            rows,
+            |(kind, closing, number)| format!("{kind} {closing} {number}"),
+        )?;
         let mut statement = self
             .ledger
             .prepare("SELECT kind, number, seq FROM period ORDER BY 1, 2")?;
@@ -394,9 +495,10 @@ impl Verifier<'_> {
         compare("period", &expected.periods, rows, |(kind, number)| {
             format!("{kind} {number}")
         })?;
-        for (number, paper) in &expected.papers {
+        for (number, (paper, issued_here)) in &expected.papers {
             let kept = self.ledger.report_document(number)?;
-            if kept.is_none_or(|text| Digest(Sha256::digest(text).into()) != *paper) {
+            let same = |text: String| Digest(Sha256::digest(text).into()) == *paper;
+            if !kept.map_or(!issued_here, same) {
                 return bad("report", number, "it is not the document that was issued");
             }
         }
@@ -621,21 +723,135 @@ fn compare<K: Ord, V: PartialEq>(
 }
 
 impl Expected {
-    fn take(&mut self, ledger: &Ledger, seq: u64, fact: &Fact) -> Result<(), Stop> {
-        if (seq == 1) != matches!(fact, Fact::StreamOpened(_)) {
+    /// An event of an earlier stream: what it says takes effect here, once.
+    fn adopt(&mut self, ledger: &Ledger, seq: u64, adopted: &Adopted) -> Result<(), Stop> {
+        let Some(original) = adopted.original() else {
+            return bad("event", seq, "what it adopts is no event");
+        };
+        if seq == 1 {
+            return bad("event", seq, "a stream opens once, with its first event");
+        }
+        let at = original.at;
+        if at.stream == self.head.stream {
+            return bad("event", seq, "it is an event of this very stream");
+        }
+        let before = at.seq.checked_sub(1).and_then(|before| {
+            self.adopted_hashes
+                .get(&(at.stream, before))
+                .map(Vec::as_slice)
+        });
+        if !chains(before.unwrap_or_default(), &original) {
+            return bad("event", seq, "what it adopts does not chain");
+        }
+        let id = original.event.id;
+        if self.ids.contains(&id) || self.adopted.insert(id, AdoptedRow { seq, at }).is_some() {
+            return bad("event", seq, "what it adopts is there twice");
+        }
+        self.adopted_hashes
+            .entry((at.stream, at.seq))
+            .or_default()
+            .push(at.hash);
+        let fact = match original.event.fact() {
+            Ok(fact) => fact,
+            Err(EventError::Unknown { .. }) => return Ok(()),
+            Err(error @ EventError::NotStrict(_)) => return bad("event", seq, error),
+        };
+        let late = self.begun || original.recovered;
+        let standing = if late {
+            Standing::Late
+        } else {
+            Standing::Continued
+        };
+        let taken = Taken {
+            seq,
+            fact: &fact,
+            stream: at.stream,
+            standing,
+        };
+        if late {
+            self.take_late(ledger, &taken, at)
+        } else {
+            self.take(ledger, &taken)?;
+            self.gather(ledger, at, &taken)
+        }
+    }
+
+    fn take_late(
+        &mut self,
+        ledger: &Ledger,
+        taken: &Taken<'_>,
+        at: StreamHead,
+    ) -> Result<(), Stop> {
+        let fact = taken.fact;
+        let known_shift = opened_or_closed(fact)
+            .is_some_and(|shift| self.shifts.values().any(|row| row.shift == shift));
+        if !counts_late(fact, known_shift) {
+            return Ok(());
+        }
+        if let Fact::SaleCompleted(_) | Fact::Reversed(_) | Fact::CashMoved(_) = fact
+            && let Some((_, open)) = shift_of(fact).and_then(|shift| self.books.shift(shift))
+        {
+            open.take(fact)?;
+        }
+        match fact {
+            Fact::SaleCompleted(sale) => self.receipt(ledger, taken, sale)?,
+            Fact::Reversed(reversed) => {
+                self.receipt(ledger, taken, &reversed.mirror)?;
+                self.mark_reversed(taken, reversed)?;
+            }
+            Fact::CashMoved(moved) => {
+                self.slip(
+                    ledger,
+                    taken,
+                    moved.business_date.fiscal_year(),
+                    &moved.slip,
+                )?;
+            }
+            _ => {}
+        }
+        self.add_up(taken)?;
+        self.late.push((at, fact.clone()));
+        self.all_late.push((at, fact.clone()));
+        Ok(())
+    }
+
+    /// Money and goods that a fact moves.
+    fn add_up(&mut self, taken: &Taken<'_>) -> Result<(), Stop> {
+        match balances(taken.fact) {
+            Ok(balances) => self.books.post(&balances)?,
+            Err(error) => return bad("event", taken.seq, error),
+        }
+        for (key, delta) in movements(taken.fact)? {
+            let sum = self.stock.entry(key).or_insert(0);
+            *sum = sum.checked_add(delta).ok_or(LedgerError::Overflow)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, ledger: &Ledger, taken: &Taken<'_>) -> Result<(), Stop> {
+        let Taken { seq, fact, .. } = *taken;
+        if taken.is_own() && (seq == 1) != matches!(fact, Fact::StreamOpened(_)) {
             return bad("event", seq, "a stream opens once, with its first event");
         }
         match fact {
-            Fact::ShiftOpened(opened) => self.open_shift(seq, opened)?,
-            Fact::SaleCompleted(sale) => self.sell(ledger, seq, sale, fact)?,
-            Fact::Reversed(reversed) => self.reverse(ledger, seq, reversed, fact)?,
+            Fact::ShiftOpened(opened) => self.open_shift(taken, opened)?,
+            Fact::SaleCompleted(sale) => {
+                self.receipt(ledger, taken, sale)?;
+                self.count_in(taken, Some(sale.shift))?;
+            }
+            Fact::Reversed(reversed) => {
+                self.receipt(ledger, taken, &reversed.mirror)?;
+                self.count_in(taken, Some(reversed.mirror.shift))?;
+                self.mark_reversed(taken, reversed)?;
+            }
             Fact::CartVoided(_)
             | Fact::LineVoided(_)
             | Fact::DrawerHandedOver(_)
-            | Fact::ShiftCounted(_) => self.count_in(seq, shift_of(fact), fact)?,
+            | Fact::ShiftCounted(_) => self.count_in(taken, shift_of(fact))?,
             Fact::CashMoved(moved) => {
-                self.count_in(seq, Some(moved.shift), fact)?;
-                self.slip(ledger, seq, moved.business_date.fiscal_year(), &moved.slip)?;
+                self.count_in(taken, Some(moved.shift))?;
+                let year = moved.business_date.fiscal_year();
+                self.slip(ledger, taken, year, &moved.slip)?;
             }
             Fact::DrawerOpened(opened) => {
                 if let Some(slip) = &opened.slip {
@@ -643,40 +859,119 @@ impl Expected {
                         .books
                         .shift(opened.shift)
                         .map_or(0, |(_, open)| open.business_date.fiscal_year());
-                    self.slip(ledger, seq, year, slip)?;
-                    self.count_in(seq, Some(opened.shift), fact)?;
+                    self.slip(ledger, taken, year, slip)?;
+                    self.count_in(taken, Some(opened.shift))?;
                 }
             }
-            Fact::ShiftClosed(closed) => self.close(seq, closed)?,
-            Fact::Reprinted(reprinted) => {
-                let copies = self.copies.entry(reprinted.number.clone()).or_insert(0);
-                *copies += 1;
-                if *copies != reprinted.copy {
-                    return bad("event", seq, "its copy number is not the next");
-                }
-            }
-            Fact::Adopted(_) | Fact::ClosingSupplemented(_) => {
-                return bad("event", seq, "nothing of this stream broke off");
-            }
+            Fact::ShiftClosed(closed) => self.close(taken, closed)?,
+            Fact::Reprinted(reprinted) => self.copy(ledger, taken, reprinted)?,
+            Fact::ClosingSupplemented(supplement) => self.supplement(taken, supplement)?,
             Fact::StreamOpened(_)
             | Fact::PeriodClosed(_)
+            | Fact::Adopted(_)
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
             | Fact::ClockJumped(_)
             | Fact::StockCounted(_) => {}
         }
-        match balances(fact) {
-            Ok(balances) => self.books.post(&balances)?,
-            Err(error) => return bad("event", seq, error),
+        self.add_up(taken)
+    }
+
+    fn copy(
+        &mut self,
+        ledger: &Ledger,
+        taken: &Taken<'_>,
+        reprinted: &Reprinted,
+    ) -> Result<(), Stop> {
+        let number = &reprinted.number;
+        let known = self.copies.get(number).copied();
+        let elsewhere = || {
+            may_be_of_before(&ledger.opened, self.head.stream, number)
+                && !self.receipts.values().any(|row| row.number == *number)
+        };
+        let expected = match known {
+            Some(copies) => copies + 1,
+            None if elsewhere() => reprinted.copy.max(1),
+            None => 1,
+        };
+        let expected = if taken.is_own() {
+            expected
+        } else {
+            reprinted.copy.max(known.unwrap_or(0))
+        };
+        if expected != reprinted.copy && taken.is_own() {
+            return bad("event", taken.seq, "its copy number is not the next");
         }
-        for (key, delta) in movements(fact)? {
-            let sum = self.stock.entry(key).or_insert(0);
-            *sum = sum.checked_add(delta).ok_or(LedgerError::Overflow)?;
+        self.copies.insert(number.clone(), expected);
+        Ok(())
+    }
+
+    fn supplement(
+        &mut self,
+        taken: &Taken<'_>,
+        supplement: &ClosingSupplemented,
+    ) -> Result<(), Stop> {
+        let Taken { seq, .. } = *taken;
+        let kind = kind_code(supplement.period);
+        let closing = supplement.of.number;
+        let of = self.periods.get(&(kind, closing)).copied();
+        let Some(of) = of else {
+            if taken.is_own() {
+                return bad("event", seq, "there is no such closing here");
+            }
+            return Ok(());
+        };
+        let before = self
+            .supplements
+            .range((kind, closing, 0)..=(kind, closing, u64::MAX));
+        let number = before.max().map_or(0, |((.., last), _)| *last) + 1;
+        if taken.is_own() {
+            if self.closings.get(&(kind, closing)) != Some(&supplement.of.at) {
+                return bad("event", seq, "there is no such closing here");
+            }
+            let mut totals = PeriodTotals::default();
+            for (at, fact) in &self.all_late {
+                if holds(&supplement.covers, at) {
+                    totals.apply(fact).map_err(LedgerError::from)?;
+                }
+            }
+            if supplement.number != number
+                || supplement.totals != totals
+                || supplement.perpetual_minor != self.books.perpetual_minor
+            {
+                return bad("event", seq, "it is not what was found");
+            }
+        }
+        self.supplements
+            .insert((kind, closing, supplement.number), seq);
+        if supplement.period == PeriodKind::Day {
+            self.late.retain(|(at, _)| !holds(&supplement.covers, at));
+        }
+        let longer = PeriodKind::ALL
+            .into_iter()
+            .find(|longer| shorter(*longer) == Some(supplement.period));
+        if let Some(running) = longer.and_then(|longer| self.running.get_mut(&longer))
+            && of >= running.from_seq
+        {
+            running
+                .gathering
+                .totals
+                .merge(&supplement.totals)
+                .map_err(LedgerError::from)?;
         }
         Ok(())
     }
 
-    fn open_shift(&mut self, seq: u64, opened: &ShiftOpened) -> Result<(), Stop> {
+    fn open_shift(&mut self, taken: &Taken<'_>, opened: &ShiftOpened) -> Result<(), Stop> {
+        let seq = taken.seq;
+        if !taken.is_own()
+            && let Some(lost) = self.books.of_drawer(opened.drawer)
+        {
+            self.books.open.remove(&lost);
+            if let Some(row) = self.shifts.get_mut(&lost) {
+                row.closed_seq = Some(seq);
+            }
+        }
         let mut open = self.books.open.values();
         if open.any(|open| open.drawer == opened.drawer || open.shift == opened.shift) {
             return bad("event", seq, "it opens a drawer that is open");
@@ -699,32 +994,42 @@ impl Expected {
     fn slip(
         &mut self,
         ledger: &Ledger,
-        seq: u64,
+        taken: &Taken<'_>,
         fiscal_year: i32,
         slip: &SlipNumber,
     ) -> Result<(), Stop> {
-        let mut before = self.slips.range((fiscal_year, 0)..=(fiscal_year, u64::MAX));
-        let next = before.next_back().map_or(1, |((_, last), _)| last + 1);
-        let identity = ledger.identity();
-        let number = slip_number(
-            &identity.store,
-            &identity.till,
-            identity.stream,
-            fiscal_year,
-            next,
-        );
-        if slip.number_seq != next || slip.number != number {
-            return bad("event", seq, "its slip number is not the next");
+        let series = taken.stream.series();
+        let year = year_of_number(&slip.number).unwrap_or(fiscal_year);
+        if taken.is_own() {
+            let mut before = self
+                .slips
+                .range((series.clone(), fiscal_year, 0)..=(series.clone(), fiscal_year, u64::MAX));
+            let next = before.next_back().map_or(1, |((.., last), _)| last + 1);
+            let identity = ledger.identity();
+            let number = slip_number(
+                &identity.store,
+                &identity.till,
+                identity.stream,
+                fiscal_year,
+                next,
+            );
+            if slip.number_seq != next || slip.number != number {
+                return bad("event", taken.seq, "its slip number is not the next");
+            }
         }
-        self.slips.insert((fiscal_year, next), seq);
+        let key = (series, year, slip.number_seq);
+        if self.slips.insert(key, taken.seq).is_some() {
+            return bad("event", taken.seq, "its slip is there twice");
+        }
         Ok(())
     }
 
-    /// Adds a fact to what the next closings hold, and holds a closing against it.
-    fn gather(&mut self, ledger: &Ledger, at: StreamHead, fact: &Fact) -> Result<(), Stop> {
-        let Fact::PeriodClosed(closed) = fact else {
+    /// Adds a fact to what the next closings hold, and holds a closing against it. `at` is where the fact was first
+    /// written.
+    fn gather(&mut self, ledger: &Ledger, at: StreamHead, taken: &Taken<'_>) -> Result<(), Stop> {
+        let Fact::PeriodClosed(closed) = taken.fact else {
             if let Some(day) = self.running.get_mut(&PeriodKind::Day) {
-                day.gathering.add(fact)?;
+                day.gathering.add(taken.fact)?;
             }
             return Ok(());
         };
@@ -733,32 +1038,44 @@ impl Expected {
             .periods
             .range((kind_code(kind), 0)..=(kind_code(kind), u64::MAX));
         let carried = ledger.opened.periods.get(&kind).copied().unwrap_or(0);
-        let number = number.max().map_or(carried, |((_, last), _)| *last) + 1;
-        let running = self
+        let next = number.max().map_or(carried, |((_, last), _)| *last) + 1;
+        let mut running = self
             .running
-            .insert(kind, Running::after(at.seq + 1, None))
+            .insert(kind, Running::after(taken.seq + 1, None))
             .unwrap_or_else(|| Running::after(1, None));
-        let wanted = running.gathering.days.map(|(from, to)| PeriodClosed {
-            period: kind,
-            number,
-            from,
-            to,
-            covers: Span {
-                from_seq: running.from_seq,
-                to: self.head,
-            },
-            z_numbers: running.gathering.z_numbers,
-            totals: running.gathering.totals,
-            perpetual_minor: self.books.perpetual_minor,
-            previous: running.last,
-        });
-        if wanted.as_ref() != Some(closed) {
-            return bad("event", at.seq, "it is not what the journal comes to");
+        if taken.is_own() {
+            if kind == PeriodKind::Day {
+                for (_, fact) in std::mem::take(&mut self.late) {
+                    running.gathering.add(&fact)?;
+                }
+            }
+            let wanted = running.gathering.days.map(|(from, to)| PeriodClosed {
+                period: kind,
+                number: next,
+                from,
+                to,
+                covers: Span {
+                    from_seq: running.from_seq,
+                    to: self.head,
+                },
+                z_numbers: running.gathering.z_numbers,
+                totals: running.gathering.totals,
+                perpetual_minor: self.books.perpetual_minor,
+                previous: running.last,
+            });
+            if wanted.as_ref() != Some(closed) {
+                return bad("event", taken.seq, "it is not what the journal comes to");
+            }
         }
+        let number = closed.number;
         if let Some(running) = self.running.get_mut(&kind) {
             running.last = Some(ClosingRef { number, at });
         }
-        self.periods.insert((kind_code(kind), number), at.seq);
+        let key = (kind_code(kind), number);
+        self.closings.insert(key, at);
+        if self.periods.insert(key, taken.seq).is_some() {
+            return bad("event", taken.seq, "its closing is there twice");
+        }
         let longer = PeriodKind::ALL
             .into_iter()
             .find(|longer| shorter(*longer) == Some(kind));
@@ -768,76 +1085,75 @@ impl Expected {
         Ok(())
     }
 
-    fn count_in(&mut self, seq: u64, shift: Option<ShiftId>, fact: &Fact) -> Result<(), Stop> {
+    fn count_in(&mut self, taken: &Taken<'_>, shift: Option<ShiftId>) -> Result<(), Stop> {
         let Some(shift) = shift else { return Ok(()) };
         let Some((_, open)) = self.books.shift(shift) else {
-            return bad("event", seq, "its shift is not open");
+            if taken.is_own() {
+                return bad("event", taken.seq, "its shift is not open");
+            }
+            return Ok(());
         };
-        if let Fact::DrawerHandedOver(handed) = fact
+        if let Fact::DrawerHandedOver(handed) = taken.fact
+            && taken.is_own()
             && handed.from != open.holder
         {
-            return bad("event", seq, "another holds the drawer");
+            return bad("event", taken.seq, "another holds the drawer");
         }
-        open.take(fact)?;
+        open.take(taken.fact)?;
         Ok(())
     }
 
-    fn sell(
-        &mut self,
-        ledger: &Ledger,
-        seq: u64,
-        sale: &SaleBody,
-        fact: &Fact,
-    ) -> Result<(), Stop> {
+    fn receipt(&mut self, ledger: &Ledger, taken: &Taken<'_>, sale: &SaleBody) -> Result<(), Stop> {
+        let Taken { seq, fact, .. } = *taken;
         if let Err(fault) = domain::sale::check(sale) {
             return bad("event", seq, fault);
         }
         let fiscal_year = sale.business_date.fiscal_year();
-        let next = self.next_number.entry(fiscal_year).or_insert(1);
+        let series = taken.stream.series();
         let identity = ledger.identity();
-        let number = receipt_number(
-            &identity.store,
-            &identity.till,
-            identity.stream,
-            fiscal_year,
-            *next,
-        );
-        if sale.number_seq != *next || sale.number != number {
-            return bad("event", seq, "its receipt number is not the next");
+        if taken.is_own() {
+            let mut before = self
+                .receipts
+                .range((series.clone(), fiscal_year, 0)..=(series.clone(), fiscal_year, u64::MAX));
+            let next = before.next_back().map_or(1, |((.., last), _)| last + 1);
+            let number = receipt_number(
+                &identity.store,
+                &identity.till,
+                identity.stream,
+                fiscal_year,
+                next,
+            );
+            if sale.number_seq != next || sale.number != number {
+                return bad("event", seq, "its receipt number is not the next");
+            }
+        } else if !is_in_series(&sale.number, &series, fiscal_year, sale.number_seq) {
+            return bad("event", seq, "its number is not of its stream");
         }
-        let key = (fiscal_year, *next);
-        *next += 1;
-        if self.receipt_of.insert(sale.sale, key).is_some() {
+        let key = (series, fiscal_year, sale.number_seq);
+        if self.receipt_of.insert(sale.sale, key.clone()).is_some() {
             return bad("event", seq, "its sale is there twice");
         }
-        self.receipts.insert(
-            key,
-            ReceiptRow {
-                seq,
-                kind: i64::from(matches!(fact, Fact::Reversed(_))),
-                sale: sale.sale,
-                number: sale.number.clone(),
-                total_minor: sale.total_minor,
-                reversed_by: None,
-                moves: encode_moves(fact, &identity.location)?,
-            },
-        );
+        let row = ReceiptRow {
+            seq,
+            kind: i64::from(matches!(fact, Fact::Reversed(_))),
+            sale: sale.sale,
+            number: sale.number.clone(),
+            total_minor: sale.total_minor,
+            reversed_by: None,
+            moves: encode_moves(fact, &identity.location)?,
+        };
+        if self.receipts.insert(key, row).is_some() {
+            return bad("event", seq, "its number is there twice");
+        }
         self.books.perpetual_minor = self
             .books
             .perpetual_minor
             .checked_add(sale.total_minor)
             .ok_or(LedgerError::Overflow)?;
-        self.count_in(seq, Some(sale.shift), fact)
+        Ok(())
     }
 
-    fn reverse(
-        &mut self,
-        ledger: &Ledger,
-        seq: u64,
-        reversed: &Reversed,
-        fact: &Fact,
-    ) -> Result<(), Stop> {
-        self.sell(ledger, seq, &reversed.mirror, fact)?;
+    fn mark_reversed(&mut self, taken: &Taken<'_>, reversed: &Reversed) -> Result<(), Stop> {
         let original = self
             .receipt_of
             .get(&reversed.of)
@@ -851,39 +1167,47 @@ impl Expected {
                 receipt.reversed_by = Some(reversed.mirror.number.clone());
                 Ok(())
             }
+            _ if !taken.is_own() => Ok(()),
             _ => bad(
                 "event",
-                seq,
+                taken.seq,
                 "it reverses no sale, or one that was reversed",
             ),
         }
     }
 
-    fn close(&mut self, seq: u64, closed: &ShiftClosed) -> Result<(), Stop> {
+    fn close(&mut self, taken: &Taken<'_>, closed: &ShiftClosed) -> Result<(), Stop> {
+        let Taken { seq, .. } = *taken;
         let perpetual_minor = self.books.perpetual_minor;
         let Some((opened_seq, open)) = self.books.shift(closed.shift) else {
-            return bad("event", seq, "its shift is not open");
+            if taken.is_own() {
+                return bad("event", seq, "its shift is not open");
+            }
+            return Ok(());
         };
-        if closed.from_seq != opened_seq || closed.to != self.head {
-            return bad("event", seq, "it covers other events than its shift's");
-        }
-        if closed.totals != open.totals {
-            return bad("event", seq, "its totals are not the sum of its receipts");
-        }
-        if closed.perpetual_minor != perpetual_minor {
-            return bad(
-                "event",
-                seq,
-                "its perpetual total is not that of the receipts",
-            );
+        if taken.is_own() {
+            if closed.from_seq != opened_seq || closed.to != self.head {
+                return bad("event", seq, "it covers other events than its shift's");
+            }
+            if closed.totals != open.totals {
+                return bad("event", seq, "its totals are not the sum of its receipts");
+            }
+            if closed.perpetual_minor != perpetual_minor {
+                return bad(
+                    "event",
+                    seq,
+                    "its perpetual total is not that of the receipts",
+                );
+            }
+            if closed.z_number != self.z_number + 1 {
+                return bad("event", seq, "its Z number is not the next");
+            }
         }
         if let Some(paper) = closed.paper {
-            self.papers.insert(format!("Z{}", closed.z_number), paper);
+            self.papers
+                .insert(format!("Z{}", closed.z_number), (paper, taken.is_own()));
         }
-        self.z_number += 1;
-        if closed.z_number != self.z_number {
-            return bad("event", seq, "its Z number is not the next");
-        }
+        self.z_number = self.z_number.max(closed.z_number);
         self.books.open.remove(&opened_seq);
         if let Some(row) = self.shifts.get_mut(&opened_seq) {
             row.closed_seq = Some(seq);

@@ -9,4 +9,5 @@ mod opening;
 mod print_and_answers;
 mod sealed;
 mod stock;
+mod streams;
 mod support;
