@@ -54,6 +54,7 @@ impl Fault {
             StartProblem::Folder => "folder",
             StartProblem::Full => "full",
             StartProblem::NewerData => "newer",
+            StartProblem::Key => "key",
             StartProblem::Damaged => "damaged",
             StartProblem::Other => return Fault::other(error),
         };
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn every_fault_has_words_in_three_languages() {
         for key in [
-            "in_use", "folder", "full", "newer", "damaged", "other", "stopped",
+            "in_use", "folder", "full", "newer", "key", "damaged", "other", "stopped",
         ] {
             let cause = "<script>alert(1)</script>".to_owned();
             let html = Fault { key, cause }.html();

@@ -1,6 +1,6 @@
 //! The open file: whose it is, where its journal stands, and the one way to write.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::path::PathBuf;
 
@@ -88,6 +88,8 @@ pub struct Ledger {
     witness: Option<Witness>,
     /// The file was encrypted when it was opened, which made another file of it.
     pub(crate) sealed_anew: bool,
+    trouble: Cell<Option<StorageKind>>,
+    reopened: u64,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -120,6 +122,8 @@ impl Ledger {
             cache: RefCell::default(),
             witness: None,
             sealed_anew: false,
+            trouble: Cell::new(None),
+            reopened: 0,
         }
     }
 
@@ -149,6 +153,17 @@ impl Ledger {
     /// The last event and its hash; through a [`WriteTx`], with what it has appended so far.
     pub fn head(&self) -> StreamHead {
         self.head
+    }
+
+    /// What the last attempt to write failed of; none once one went through.
+    pub fn trouble(&self) -> Option<StorageKind> {
+        self.trouble.get()
+    }
+
+    /// How often the connection was made anew. After each time the journal may hold a fact whose commit had
+    /// been reported as failed.
+    pub const fn reopened(&self) -> u64 {
+        self.reopened
     }
 
     /// Runs `work` as one transaction: all of it is durable when this returns `Ok`, none of it otherwise.
@@ -195,6 +210,7 @@ impl Ledger {
         flush(&conn)?;
         let position = check_head(&conn, self.identity.stream)?;
         self.conn = Some(conn);
+        self.reopened += 1;
         self.set_position(position);
         self.forget_cached();
         Ok(())
@@ -217,6 +233,15 @@ impl Ledger {
             Some(conn) => conn.close().map_err(|(_, error)| error.into()),
             None => Ok(()),
         }
+    }
+
+    fn note_trouble<T>(&self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let kind = result.as_ref().err().and_then(LedgerError::storage_kind);
+        match kind {
+            None | Some(StorageKind::Busy | StorageKind::Other) => {}
+            Some(kind) => self.trouble.set(Some(kind)),
+        }
+        result
     }
 
     fn set_position(&mut self, (head, hlc, clocks): Position) {
@@ -340,6 +365,17 @@ impl Ledger {
 
 impl<'a> WriteTx<'a> {
     fn begin(ledger: &'a mut Ledger) -> Result<WriteTx<'a>, LedgerError> {
+        let opened = WriteTx::take_lock(ledger);
+        ledger.note_trouble(opened)?;
+        let before = (ledger.head, ledger.hlc, ledger.clocks);
+        Ok(WriteTx {
+            ledger,
+            before,
+            state: TxState::Open,
+        })
+    }
+
+    fn take_lock(ledger: &mut Ledger) -> Result<(), LedgerError> {
         ledger.ensure_open().map_err(|error| match error {
             OpenError::Full => storage(StorageKind::Full),
             OpenError::ReadOnly => storage(StorageKind::ReadOnly),
@@ -363,12 +399,7 @@ impl<'a> WriteTx<'a> {
             return Err(storage(StorageKind::ReadOnly));
         }
         ledger.prepare("BEGIN IMMEDIATE")?.execute([])?;
-        let before = (ledger.head, ledger.hlc, ledger.clocks);
-        Ok(WriteTx {
-            ledger,
-            before,
-            state: TxState::Open,
-        })
+        Ok(())
     }
 
     /// Runs one step. A failed one may have left half its rows, so the transaction cannot be committed then.
@@ -383,6 +414,7 @@ impl<'a> WriteTx<'a> {
             return Err(IGNORED);
         }
         let result = step(self.ledger);
+        let result = self.ledger.note_trouble(result);
         if result.is_err() {
             self.state = TxState::Failed;
         }
@@ -400,8 +432,10 @@ impl<'a> WriteTx<'a> {
         self.state = TxState::Ended;
         let before = self.before;
         if let Err(error) = result {
-            self.ledger.settle(before, error)?;
+            let settled = self.ledger.settle(before, error);
+            self.ledger.note_trouble(settled)?;
         }
+        self.ledger.trouble.set(None);
         let head = self.ledger.head;
         if head != before.0
             && let Some(witness) = &mut self.ledger.witness

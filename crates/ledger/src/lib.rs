@@ -38,7 +38,7 @@ pub use error::{LedgerError, OpenError, StorageError, StorageKind};
 pub use feed::PageOutcome;
 pub use journal::StoredEvent;
 pub use ledger::{Identity, Ledger, NewStream, WriteTx};
-pub use open::{Durability, OpenOptions, SQLITE_VERSION_MIN};
+pub use open::{Durability, OpenOptions, SQLITE_VERSION_MIN, look_at};
 pub use periods::StoredClosing;
 pub use print::{NewPrintJob, PrintFilter, PrintJob, PrintKind, PrintState, PrintUpdate};
 pub use receipts::{Receipt, ReceiptBody};

@@ -233,7 +233,16 @@ fn check_sqlite() -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Refuses what is no ledger, or one of a later format, without touching it.
+/// Refuses what is no ledger, one of a later format, and one that `key` does not open, without touching it. A
+/// plain file needs no key.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn look_at(path: &Path, key: Option<&FileKey>) -> Result<(), OpenError> {
+    check_sqlite()?;
+    look(path, if is_plain(path)? { None } else { key })
+}
+
 fn look(path: &Path, key: Option<&FileKey>) -> Result<(), OpenError> {
     if !path.is_file() {
         return Err(OpenError::NotFound);

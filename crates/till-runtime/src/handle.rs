@@ -72,6 +72,8 @@ pub enum StartProblem {
     Full,
     /// Install a newer program.
     NewerData,
+    /// Bring the key of the files back.
+    Key,
     /// Keep everything and call for help.
     Damaged,
     /// Call for help.
@@ -91,9 +93,11 @@ impl StartError {
                 OpenError::NewerVersion { .. } => StartProblem::NewerData,
                 OpenError::ReadOnly => StartProblem::Folder,
                 OpenError::Full => StartProblem::Full,
+                OpenError::Locked | OpenError::CannotEncrypt => StartProblem::Key,
                 OpenError::Corrupt { .. } | OpenError::NotALedger => StartProblem::Damaged,
                 _ => StartProblem::Other,
             },
+            StartError::Open(OpenTillError::KeyMissing { .. }) => StartProblem::Key,
             StartError::Open(OpenTillError::BadKey { .. } | OpenTillError::Unreadable(_)) => {
                 StartProblem::Damaged
             }

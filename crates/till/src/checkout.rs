@@ -84,6 +84,7 @@ impl Till {
     }
 
     fn put_on_cart(&mut self, item: Item, quantity: Quantity, call: &mut Call) -> Outcome {
+        self.require_room()?;
         let terms = self.terms(call)?;
         let Item { variant, style } = item;
         let class = variant.class_at(&terms.store.location);
@@ -373,6 +374,10 @@ impl Till {
         if cart.is_empty() {
             return Err(RefusalCode::EmptyCart.into());
         }
+        // Once something is paid, the sale has to be finished.
+        if cart.tenders.is_empty() {
+            self.require_room()?;
+        }
         let priced = self.priced(&cart, &terms)?;
         let tender = read_tender(tender, priced.total_minor, &cart.tenders, &terms)?;
         cart.tenders.push(tender);
@@ -410,6 +415,9 @@ impl Till {
         }
         if self.cart.is_empty() {
             return Err(RefusalCode::EmptyCart.into());
+        }
+        if self.cart.tenders.is_empty() {
+            self.require_room()?;
         }
         let priced = self.priced(&self.cart, &terms)?;
         let mut paid = self.cart.tenders.clone();

@@ -43,6 +43,7 @@ impl Till {
             shifts: open.iter().map(view).collect(),
             sync: self.sync_view(call),
             printer: self.printer_view(),
+            storage: self.storage_view(call),
             parked: self.drafts.parked_count().unwrap_or(0),
             language: self.settings.language,
         }

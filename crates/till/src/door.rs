@@ -432,6 +432,10 @@ pub enum Command {
     },
     /// Asks the sync driver to try now.
     SyncNow {},
+    /// Copies the ledger now. Answers `Pending`; the outcome shows in `Status`.
+    BackupNow {},
+    /// Recomputes everything in the ledger from its stored bytes. Answers `Pending`; the outcome shows in `Status`.
+    VerifyLedger {},
 
     /// What the outside answered to a pending job; refused from outside the program.
     JobFinished {
@@ -455,6 +459,15 @@ pub enum JobResult {
     EnrolPending {
         /// Six digits shown on both sides.
         fingerprint: String,
+    },
+    /// The ledger was copied.
+    BackedUp {},
+    /// The ledger was recomputed.
+    Verified {
+        /// Whether everything fits.
+        ok: bool,
+        /// The first thing that does not: table, row and what is wrong.
+        what: Option<String>,
     },
     /// It failed.
     Failed {
@@ -557,6 +570,8 @@ pub struct Status {
     pub sync: SyncView,
     /// Printer.
     pub printer: PrinterView,
+    /// Files and disk.
+    pub storage: StorageView,
     /// Parked carts.
     pub parked: u32,
     /// Language of the screens.
@@ -696,6 +711,57 @@ pub struct PrinterView {
     pub uncertain: u32,
     /// Why the first waiting job does not go out, if it was tried.
     pub problem: Option<String>,
+}
+
+/// How the till's files are kept, and how its disk is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct StorageView {
+    /// The files are encrypted.
+    pub encrypted: bool,
+    /// Who keeps their key.
+    pub key_storage: KeyStorage,
+    /// When the newest copy was made, local time; none without one.
+    pub last_backup_at: Option<String>,
+    /// Copies that are kept.
+    pub backups: u32,
+    /// Room left on the disk, in megabytes; none where it cannot be told.
+    pub disk_free_mb: Option<u32>,
+    /// Little room is left: make some today.
+    pub low_disk: bool,
+    /// No new sale begins until there is room; the day can be closed.
+    pub full: bool,
+    /// The last write failed because the folder is read-only, failing or gone. Nothing that was sold is lost.
+    pub read_only: bool,
+    /// A copy or a check was asked for and is not done.
+    pub working: bool,
+    /// The last check that was asked for.
+    pub last_check: Option<CheckView>,
+    /// Code of the refusal to show when the last copy or check failed.
+    pub problem: Option<String>,
+}
+
+/// Who keeps the key of the till's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyStorage {
+    /// Nobody: the files are not encrypted.
+    #[default]
+    None,
+    /// A file beside them that only its owner can read: a software key.
+    Software,
+    /// The keystore of the operating system.
+    Os,
+}
+
+/// Outcome of a check of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct CheckView {
+    /// When, local time.
+    pub at: String,
+    /// Whether everything fits.
+    pub ok: bool,
+    /// The first thing that does not.
+    pub what: Option<String>,
 }
 
 /// The cart on screens.
@@ -1318,6 +1384,8 @@ pub enum RefusalCode {
     TextInvalid,
     /// Warning: the server says that stock is used up here (params: `sku`).
     StockBelowZero,
+    /// The disk is nearly full: no new sale begins, what was begun can be finished and the day closed.
+    DiskFull,
     /// The data folder cannot be written: full, read-only or gone. The sale was not taken.
     StorageFailed,
     /// Something broke inside; the log has the details (params: `log`).

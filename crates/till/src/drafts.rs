@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use domain::cart::Cart;
 use domain::ids::{Digest, RequestId, SaleId, UserId};
+use ledger::{FileKey, FileState};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
 use crate::door::Settings;
@@ -27,6 +28,12 @@ pub enum DraftsError {
     /// SQLite failed.
     #[error("drafts file failed")]
     Sqlite(#[from] rusqlite::Error),
+    /// The key cannot be used.
+    #[error("drafts cannot be unlocked")]
+    Key(#[from] ledger::OpenError),
+    /// The folder cannot be read.
+    #[error("the folder of the drafts cannot be read")]
+    Folder(#[source] std::io::Error),
     /// A damaged file cannot be moved out of the way.
     #[error("the damaged drafts cannot be set aside")]
     SetAside(#[source] std::io::Error),
@@ -96,7 +103,10 @@ impl DraftsError {
     /// Whether the file itself is at fault, and another one would do.
     fn is_damage(&self) -> bool {
         match self {
-            DraftsError::Unreadable(_) | DraftsError::SetAside(_) => false,
+            DraftsError::Unreadable(_)
+            | DraftsError::SetAside(_)
+            | DraftsError::Key(_)
+            | DraftsError::Folder(_) => false,
             DraftsError::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
@@ -108,8 +118,12 @@ impl DraftsError {
 impl Drafts {
     /// Opens or makes the file. A damaged one costs the carts in it, never the till: it is kept under
     /// another name and a new one is made.
-    pub fn open_or_set_aside(path: &Path, wall: i64) -> Result<Drafts, DraftsError> {
-        let opened = Drafts::open(path).and_then(|drafts| {
+    pub fn open_or_set_aside(
+        path: &Path,
+        key: Option<&FileKey>,
+        wall: i64,
+    ) -> Result<Drafts, DraftsError> {
+        let opened = Drafts::open(path, key).and_then(|drafts| {
             drafts.load()?;
             drafts.parked()?;
             Ok(drafts)
@@ -124,15 +138,26 @@ impl Drafts {
                         std::fs::rename(from, to).map_err(DraftsError::SetAside)?;
                     }
                 }
-                Drafts::open(path)
+                Drafts::open(path, key)
             }
             opened => opened,
         }
     }
 
-    /// Opens or makes the file.
-    pub fn open(path: &Path) -> Result<Drafts, DraftsError> {
-        Drafts::set_up(Connection::open(path)?)
+    /// Opens or makes the file; a plain one is encrypted first when there is a key.
+    pub fn open(path: &Path, key: Option<&FileKey>) -> Result<Drafts, DraftsError> {
+        if let Some(key) = key
+            && ledger::file_state(path).map_err(DraftsError::Folder)? == FileState::Plain
+        {
+            match ledger::seal(path, key) {
+                Ok(()) => tracing::warn!("the drafts were plain and are encrypted from now on"),
+                // A damaged file is set aside below, plain as it is.
+                Err(error) => tracing::error!(error = %error, "the drafts cannot be encrypted"),
+            }
+        }
+        let db = Connection::open(path)?;
+        ledger::unlock(&db, key)?;
+        Drafts::set_up(db)
     }
 
     /// Drafts that end with the program.

@@ -121,6 +121,9 @@ impl Till {
         result: &JobResult,
         call: &mut Call,
     ) -> Outcome {
+        if self.storage_job_finished(job, result, call) {
+            return Ok(Reply::Done {});
+        }
         let Some(state) = self.enrol.clone().filter(|state| state.job == job) else {
             return Ok(Reply::Done {});
         };
@@ -129,6 +132,7 @@ impl Till {
                 fingerprint: fingerprint.clone(),
             },
             JobResult::Failed { code } => Enrolment::Failed { code: code.clone() },
+            JobResult::BackedUp {} | JobResult::Verified { .. } => return Ok(Reply::Done {}),
             JobResult::Enrolled { enrolled } => {
                 self.become_till(&state, enrolled, call)?;
                 Enrolment::Enrolled
@@ -242,7 +246,7 @@ impl Till {
         let created = match &self.dir {
             Some(dir) => {
                 let path = dir.join(crate::till::LEDGER_FILE);
-                discard_begun(&path).map_err(|error| failed(&error))?;
+                discard_begun(&path, &self.ledger_options).map_err(|error| failed(&error))?;
                 Ledger::create(&path, new, now, event, &self.ledger_options)
             }
             None => Ledger::create_in_memory(new, now, event),
@@ -258,9 +262,9 @@ pub(crate) fn is_only_begun(ledger: &Ledger) -> Result<bool, ledger::LedgerError
 }
 
 /// Removes a ledger that was only begun. Any other file stays, and creating one in its place fails.
-fn discard_begun(path: &std::path::Path) -> std::io::Result<()> {
-    let begun = Ledger::open(path, &ledger::OpenOptions::default())
-        .is_ok_and(|ledger| is_only_begun(&ledger).unwrap_or(false));
+fn discard_begun(path: &std::path::Path, options: &ledger::OpenOptions) -> std::io::Result<()> {
+    let begun =
+        Ledger::open(path, options).is_ok_and(|ledger| is_only_begun(&ledger).unwrap_or(false));
     if !begun {
         return Ok(());
     }

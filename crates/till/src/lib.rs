@@ -17,8 +17,10 @@ mod reports;
 mod shift;
 mod staff;
 mod stockroom;
+mod storage;
 mod till;
 mod views;
 
 pub use enrol::{PendingJob, PendingWork, ServerLink};
+pub use storage::{ROOM_LOW, ROOM_NONE, StorageJob, StorageReport, StorageWork, read_file_key};
 pub use till::{Context, OpenTillError, SyncReport, Till, Unparsable};

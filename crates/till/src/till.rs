@@ -15,13 +15,16 @@ use ledger::{Ledger, LedgerError, OpenError, OpenOptions};
 use receipt::{Profiles, Renderer};
 use sha2::{Digest as _, Sha256};
 
-use crate::door::{Answer, Command, Refusal, RefusalCode, Reply, Request, Settings, SyncState};
+use crate::door::{
+    Answer, Command, KeyStorage, Refusal, RefusalCode, Reply, Request, Settings, SyncState,
+};
 use crate::drafts::{Change, Drafts, DraftsError, Parked};
 use crate::enrol::{self, EnrolState, is_internal};
+use crate::storage::{Storage, StorageWork};
 
 /// Name of the ledger in the data folder.
 pub(crate) const LEDGER_FILE: &str = "ledger.db";
-const DRAFTS_FILE: &str = "drafts.db";
+pub(crate) const DRAFTS_FILE: &str = "drafts.db";
 const KEY_FILE: &str = "device.key";
 const LOCK_FILE: &str = "till.lock";
 /// Drawer of a till that has one.
@@ -58,6 +61,12 @@ pub enum OpenTillError {
     #[error("device key {path} is damaged")]
     BadKey {
         /// File.
+        path: PathBuf,
+    },
+    /// The files are encrypted and their key is gone. They are kept: with the key they open again.
+    #[error("the till's files are encrypted and their key {path} is gone")]
+    KeyMissing {
+        /// Where it was.
         path: PathBuf,
     },
     /// The ledger cannot be opened.
@@ -105,6 +114,9 @@ pub struct Till {
     pub(crate) sync: SyncReport,
     pub(crate) sync_requested: bool,
     pub(crate) printer_problem: Option<String>,
+    pub(crate) storage: Storage,
+    /// [`Ledger::reopened`] when the drafts were last compared with the ledger.
+    caught_up: u64,
     pub(crate) profiles: Profiles,
     pub(crate) renderer: Option<Renderer>,
     // Held for the life of the till: two programs on one folder would fork the stream.
@@ -125,6 +137,7 @@ struct Files {
     ledger_options: OpenOptions,
     ledger: Option<Ledger>,
     drafts: Drafts,
+    key_storage: KeyStorage,
     lock: Option<File>,
 }
 
@@ -181,7 +194,7 @@ impl Till {
         data_dir: &Path,
         app: &str,
         mut context: Context,
-        ledger_options: OpenOptions,
+        mut ledger_options: OpenOptions,
     ) -> Result<Till, OpenTillError> {
         let failed = |source| OpenTillError::DataDir {
             path: data_dir.to_owned(),
@@ -199,8 +212,25 @@ impl Till {
             Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
         }
         let key = device_key(&data_dir.join(KEY_FILE), &mut context.entropy)?;
-        let drafts = Drafts::open_or_set_aside(&data_dir.join(DRAFTS_FILE), context.now.wall_ms)?;
         let path = data_dir.join(LEDGER_FILE);
+        let mut key_storage = KeyStorage::Os;
+        if ledger_options.key.is_none() {
+            ledger_options.key = crate::storage::file_key(data_dir, &mut context.entropy)?;
+            key_storage = match ledger_options.key {
+                Some(_) => KeyStorage::Software,
+                None => KeyStorage::None,
+            };
+        }
+        let file_key = ledger_options.key;
+        if path.exists() {
+            // Before the drafts, which a key that does not fit would show as damaged.
+            ledger::look_at(&path, file_key.as_ref())?;
+        }
+        let drafts = Drafts::open_or_set_aside(
+            &data_dir.join(DRAFTS_FILE),
+            file_key.as_ref(),
+            context.now.wall_ms,
+        )?;
         let ledger = if path.exists() {
             let ledger = Ledger::open(&path, &ledger_options)?;
             // Enrolment ended between the two: the server is asked again, and answers the same.
@@ -214,6 +244,7 @@ impl Till {
             ledger_options,
             ledger,
             drafts,
+            key_storage,
             lock: Some(lock),
         };
         Till::assemble(app, files, key, context)
@@ -230,6 +261,7 @@ impl Till {
             ledger_options: OpenOptions::default(),
             ledger: None,
             drafts: Drafts::in_memory()?,
+            key_storage: KeyStorage::None,
             lock: None,
         };
         Till::assemble(app, files, key, context)
@@ -246,8 +278,10 @@ impl Till {
             ledger_options,
             ledger,
             drafts,
+            key_storage,
             lock,
         } = files;
+        let storage = Storage::new(key_storage);
         let loaded = drafts.load()?;
         drafts.prune(context.now.wall_ms)?;
         let wall = context.now.wall_ms;
@@ -271,6 +305,8 @@ impl Till {
             },
             sync_requested: false,
             printer_problem: None,
+            storage,
+            caught_up: 0,
             profiles: Profiles::built_in(),
             renderer: None,
             _lock: lock,
@@ -355,9 +391,9 @@ impl Till {
         Ok(encode(&answer))
     }
 
-    fn answer(&mut self, id: RequestId, command: &Command, context: Context) -> Answer {
+    fn answer(&mut self, id: RequestId, command: &Command, mut context: Context) -> Answer {
         let digest = self.command_digest(command);
-        self.reconnect();
+        self.reconnect(&mut context);
         // A status is never refused, not even when nothing can be read.
         if !matches!(command, Command::Status {}) {
             match self.stored_answer(id) {
@@ -386,10 +422,26 @@ impl Till {
 
     /// After a failed commit the ledger is without a connection. What was answered can only be looked up
     /// through a new one, and the disk may be back.
-    fn reconnect(&mut self) {
-        if let Some(Err(error)) = self.ledger.as_mut().map(Ledger::ensure_open) {
+    ///
+    /// A commit that was reported as failed may have landed: its cart is sold then, and no draft any more.
+    fn reconnect(&mut self, context: &mut Context) {
+        let Some(ledger) = self.ledger.as_mut() else {
+            return;
+        };
+        if let Err(error) = ledger.ensure_open() {
             let error: OpenError = error;
             tracing::error!(error = %error, "the ledger is still out of reach");
+            return;
+        }
+        let reopened = ledger.reopened();
+        if reopened == self.caught_up {
+            return;
+        }
+        let wall = context.now.wall_ms;
+        let fresh = Cart::new(SaleId(context.entropy.next_uuid(wall)));
+        match self.catch_up_drafts(fresh, wall) {
+            Ok(()) => self.caught_up = reopened,
+            Err(error) => tracing::error!(error = %error, "drafts lag behind the ledger"),
         }
     }
 
@@ -507,6 +559,8 @@ impl Till {
                 self.sync_requested = true;
                 Ok(Reply::Done {})
             }
+            Command::BackupNow {} => self.storage_job(StorageWork::BackUp, call),
+            Command::VerifyLedger {} => self.storage_job(StorageWork::Verify, call),
             Command::JobFinished { job, result } => self.job_finished(*job, result, call),
         }
     }

@@ -279,7 +279,7 @@ came_out: boolean, } | { "type": "StockOf",
 /**
  * Variant.
  */
-variant: VariantId, } | { "type": "SyncNow", } | { "type": "JobFinished", 
+variant: VariantId, } | { "type": "SyncNow", } | { "type": "BackupNow", } | { "type": "VerifyLedger", } | { "type": "JobFinished", 
 /**
  * Job of a `Pending` reply.
  */

@@ -11,7 +11,15 @@ enrolled: string, } | { "type": "enrol_pending",
 /**
  * Six digits shown on both sides.
  */
-fingerprint: string, } | { "type": "failed", 
+fingerprint: string, } | { "type": "backed_up", } | { "type": "verified", 
+/**
+ * Whether everything fits.
+ */
+ok: boolean, 
+/**
+ * The first thing that does not: table, row and what is wrong.
+ */
+what: string | null, } | { "type": "failed", 
 /**
  * Code of the refusal to show.
  */

@@ -3,6 +3,7 @@ import type { Enrolment } from "./Enrolment";
 import type { Language } from "./Language";
 import type { PrinterView } from "./PrinterView";
 import type { ShiftView } from "./ShiftView";
+import type { StorageView } from "./StorageView";
 import type { StoreView } from "./StoreView";
 import type { SyncView } from "./SyncView";
 import type { UserView } from "./UserView";
@@ -59,6 +60,10 @@ sync: SyncView,
  * Printer.
  */
 printer: PrinterView, 
+/**
+ * Files and disk.
+ */
+storage: StorageView, 
 /**
  * Parked carts.
  */

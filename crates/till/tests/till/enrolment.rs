@@ -370,7 +370,7 @@ fn a_full_disk_loses_no_sale_and_no_cart() {
 }
 
 fn pages(shop: &Shop) -> u32 {
-    let db = rusqlite::Connection::open(shop.folder().join("ledger.db")).expect("a ledger");
+    let db = crate::raw(shop.folder().join("ledger.db"));
     let pages = db.query_row("PRAGMA page_count", [], |row| row.get(0));
     pages.expect("a number of pages")
 }
@@ -380,7 +380,7 @@ fn drafts_that_cannot_be_written_refuse_the_scan_but_not_the_sale() {
     let mut shop = Setup::tunisia().on_folder().build();
     shop.open();
     shop.scan(BALL);
-    let db = rusqlite::Connection::open(shop.folder().join("drafts.db")).expect("drafts");
+    let db = crate::raw(shop.folder().join("drafts.db"));
     db.execute_batch(
         "CREATE TRIGGER full BEFORE INSERT ON cart BEGIN SELECT RAISE(ABORT, 'full'); END;",
     )
@@ -409,7 +409,7 @@ fn a_journal_that_cannot_be_written_keeps_the_cart() {
     shop.open();
     shop.scan(BALL);
     shop.scan(BALL);
-    let db = rusqlite::Connection::open(shop.folder().join("ledger.db")).expect("a ledger");
+    let db = crate::raw(shop.folder().join("ledger.db"));
     db.execute_batch(
         "CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'full'); END;",
     )

@@ -10,3 +10,14 @@ mod requests;
 mod selling;
 mod shifts;
 mod sign_in;
+mod storage;
+
+/// A file of a till without the till in front of it.
+fn raw(path: impl AsRef<std::path::Path>) -> rusqlite::Connection {
+    let path = path.as_ref();
+    let folder = path.parent().expect("a folder");
+    let key = till::read_file_key(folder).expect("readable");
+    let db = rusqlite::Connection::open(path).expect("opens");
+    ledger::unlock(&db, key.as_ref()).expect("a key");
+    db
+}

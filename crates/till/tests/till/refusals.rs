@@ -1011,6 +1011,8 @@ fn every_code_has_a_case() {
         Code::EnrolCodeInvalid,
         Code::ServerNonsense,
         Code::StorageFailed,
+        // storage.rs
+        Code::DiskFull,
         // sign_in.rs
         Code::PinWait,
         Code::PinBlocked,

@@ -391,7 +391,7 @@ fn lines_and_carts_that_are_given_up_leave_a_trace() {
 /// Writes the first line of the cart in hand again and again, which thousands of scans would take long for.
 fn fill_cart_in_hand(shop: &mut Shop, lines: u32) {
     shop.close_till();
-    let db = rusqlite::Connection::open(shop.folder().join("drafts.db")).expect("drafts");
+    let db = crate::raw(shop.folder().join("drafts.db"));
     let body: String = db
         .query_row("SELECT body FROM cart", [], |row| row.get(0))
         .expect("a cart");
@@ -586,7 +586,7 @@ fn a_line_or_cart_given_up_just_before_a_crash_stays_given_up() {
     shop.open();
     let drafts = shop.folder().join("drafts.db");
     let body = || -> String {
-        let db = rusqlite::Connection::open(&drafts).expect("drafts");
+        let db = crate::raw(&drafts);
         db.query_row(
             "SELECT body FROM cart WHERE parked_wall IS NULL",
             [],
@@ -595,7 +595,7 @@ fn a_line_or_cart_given_up_just_before_a_crash_stays_given_up() {
         .expect("a cart")
     };
     let put_back = |body: &str| {
-        let db = rusqlite::Connection::open(&drafts).expect("drafts");
+        let db = crate::raw(&drafts);
         let cart: serde_json::Value = serde_json::from_str(body).expect("a cart");
         let sale: SaleId = serde_json::from_value(cart["sale"].clone()).expect("an id");
         db.execute("DELETE FROM cart", []).expect("writable");
@@ -643,7 +643,7 @@ fn a_draft_whose_sale_is_in_the_ledger_is_dropped() {
     shop.open();
     shop.scan(BALL);
     let drafts = shop.folder().join("drafts.db");
-    let db = rusqlite::Connection::open(&drafts).expect("drafts");
+    let db = crate::raw(&drafts);
     let body: String = db
         .query_row("SELECT body FROM cart", [], |row| row.get(0))
         .expect("a cart");
