@@ -21,6 +21,7 @@ mod periods;
 mod print;
 mod projection;
 mod receipts;
+mod replay;
 mod shifts;
 mod sql;
 mod stock;
@@ -42,6 +43,7 @@ pub use open::{Durability, OpenOptions, SQLITE_VERSION_MIN, look_at};
 pub use periods::StoredClosing;
 pub use print::{NewPrintJob, PrintFilter, PrintJob, PrintKind, PrintState, PrintUpdate};
 pub use receipts::{Receipt, ReceiptBody};
+pub use replay::Replay;
 pub use shifts::OpenShift;
 pub use stock::StockKnown;
 pub use succession::{

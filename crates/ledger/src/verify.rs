@@ -7,7 +7,7 @@ use domain::catalog::Variant;
 use domain::event::{
     Adopted, ClosingRef, ClosingSupplemented, Event, EventError, Fact, PeriodClosed, PeriodKind,
     PeriodTotals, Reprinted, Reversed, SaleBody, ShiftClosed, ShiftOpened, SlipNumber, Span,
-    StreamHead, chain_hash, genesis_hash,
+    StreamHead, StreamOpened, chain_hash, genesis_hash,
 };
 use domain::ids::{Digest, EventId, LocationId, SaleId, ShiftId, StreamId, VariantId};
 use domain::number::{receipt_number, slip_number};
@@ -21,7 +21,7 @@ use crate::books::{Books, OpenBooks, shift_of};
 use crate::catalogue::barcode_key;
 use crate::error::{LedgerError, StorageKind};
 use crate::feed::{parse_name, understands};
-use crate::ledger::Ledger;
+use crate::ledger::{Identity, Ledger};
 use crate::periods::{Gathering, holds, kind_code, shorter};
 use crate::projection::{
     Standing, balances, chains, counts_late, encode_totals, is_in_series, may_be_of_before,
@@ -112,7 +112,7 @@ fn error_text(error: &dyn std::error::Error) -> String {
 }
 
 impl FirstBad {
-    fn new(table: &str, key: impl ToString, what: impl ToString) -> FirstBad {
+    pub(crate) fn new(table: &str, key: impl ToString, what: impl ToString) -> FirstBad {
         FirstBad {
             table: table.to_owned(),
             key: key.to_string(),
@@ -121,7 +121,7 @@ impl FirstBad {
     }
 }
 
-enum Stop {
+pub(crate) enum Stop {
     Bad(FirstBad),
     Failed(LedgerError),
 }
@@ -168,8 +168,14 @@ struct ShiftRow {
     totals: Option<String>,
 }
 
+/// Whose journal it is, as its first event says.
+pub(crate) struct Origin {
+    pub identity: Identity,
+    pub opened: StreamOpened,
+}
+
 /// What the tables must hold, built up event by event.
-struct Expected {
+pub(crate) struct Expected {
     head: StreamHead,
     hlc: Hlc,
     ids: BTreeSet<EventId>,
@@ -268,37 +274,11 @@ impl Verifier<'_> {
 
     fn journal(&mut self) -> Result<Expected, Stop> {
         let ledger = self.ledger;
-        let stream = ledger.identity().stream;
-        let mut expected = Expected {
-            head: StreamHead {
-                stream,
-                seq: 0,
-                hash: genesis_hash(stream),
-            },
-            hlc: Hlc::default(),
-            ids: BTreeSet::new(),
-            receipts: BTreeMap::new(),
-            receipt_of: BTreeMap::new(),
-            shifts: BTreeMap::new(),
-            z_number: ledger.opened.z_number,
-            books: Books::new(ledger.opened.perpetual_minor),
-            copies: BTreeMap::new(),
-            slips: BTreeMap::new(),
-            periods: BTreeMap::new(),
-            papers: BTreeMap::new(),
-            running: PeriodKind::ALL
-                .into_iter()
-                .map(|kind| (kind, Running::after(1, None)))
-                .collect(),
-            stock: BTreeMap::new(),
-            adopted: BTreeMap::new(),
-            adopted_hashes: BTreeMap::new(),
-            begun: false,
-            late: Vec::new(),
-            all_late: Vec::new(),
-            closings: BTreeMap::new(),
-            supplements: BTreeMap::new(),
+        let origin = Origin {
+            identity: ledger.identity().clone(),
+            opened: ledger.opened.clone(),
         };
+        let mut expected = Expected::new(&origin);
         let mut statement = ledger.prepare(
             "SELECT seq, id, hlc, wall, kind, schema, bytes, hash FROM event ORDER BY seq",
         )?;
@@ -331,37 +311,10 @@ impl Verifier<'_> {
                 event.kind.clone(),
                 event.schema,
             );
-            if event.stream != stream || event.seq != seq {
-                return bad("event", seq, "its text belongs elsewhere");
-            }
             if columns != envelope {
                 return bad("event", seq, "its columns differ from its text");
             }
-            if !expected.ids.insert(event.id) {
-                return bad("event", seq, "its id is there twice");
-            }
-            if event.hlc <= expected.hlc {
-                return bad("event", seq, "its clock stepped back");
-            }
-            match event.fact() {
-                Ok(Fact::Adopted(adopted)) => expected.adopt(ledger, seq, &adopted)?,
-                Ok(fact) => {
-                    expected.begun |= seq > 1;
-                    let taken = Taken {
-                        seq,
-                        fact: &fact,
-                        stream,
-                        standing: Standing::Own,
-                    };
-                    expected.take(ledger, &taken)?;
-                    expected.gather(ledger, StreamHead { stream, seq, hash }, &taken)?;
-                }
-                // A later version wrote it; this one cannot judge what it means.
-                Err(EventError::Unknown { .. }) => expected.begun = true,
-                Err(error @ EventError::NotStrict(_)) => return bad("event", seq, error),
-            }
-            expected.head = StreamHead { stream, seq, hash };
-            expected.hlc = event.hlc;
+            expected.event(&origin, hash, &event)?;
         }
         if expected.head.seq == 0 {
             return bad("event", 1, "it is missing");
@@ -723,8 +676,94 @@ fn compare<K: Ord, V: PartialEq>(
 }
 
 impl Expected {
+    /// Of a journal without events.
+    pub(crate) fn new(origin: &Origin) -> Expected {
+        let stream = origin.identity.stream;
+        Expected {
+            head: StreamHead {
+                stream,
+                seq: 0,
+                hash: genesis_hash(stream),
+            },
+            hlc: Hlc::default(),
+            ids: BTreeSet::new(),
+            receipts: BTreeMap::new(),
+            receipt_of: BTreeMap::new(),
+            shifts: BTreeMap::new(),
+            z_number: origin.opened.z_number,
+            books: Books::new(origin.opened.perpetual_minor),
+            copies: BTreeMap::new(),
+            slips: BTreeMap::new(),
+            periods: BTreeMap::new(),
+            papers: BTreeMap::new(),
+            running: PeriodKind::ALL
+                .into_iter()
+                .map(|kind| (kind, Running::after(1, None)))
+                .collect(),
+            stock: BTreeMap::new(),
+            adopted: BTreeMap::new(),
+            adopted_hashes: BTreeMap::new(),
+            begun: false,
+            late: Vec::new(),
+            all_late: Vec::new(),
+            closings: BTreeMap::new(),
+            supplements: BTreeMap::new(),
+        }
+    }
+
+    /// The next event of the journal, with the chain hash after it.
+    pub(crate) fn event(
+        &mut self,
+        origin: &Origin,
+        hash: Digest,
+        event: &Event,
+    ) -> Result<(), Stop> {
+        let StreamHead { stream, seq, .. } = self.head;
+        let seq = seq + 1;
+        if event.stream != stream || event.seq != seq {
+            return bad("event", seq, "its text belongs elsewhere");
+        }
+        if !self.ids.insert(event.id) {
+            return bad("event", seq, "its id is there twice");
+        }
+        if event.hlc <= self.hlc {
+            return bad("event", seq, "its clock stepped back");
+        }
+        match event.fact() {
+            Ok(Fact::Adopted(adopted)) => self.adopt(origin, seq, &adopted)?,
+            Ok(fact) => {
+                self.begun |= seq > 1;
+                let taken = Taken {
+                    seq,
+                    fact: &fact,
+                    stream,
+                    standing: Standing::Own,
+                };
+                self.take(origin, &taken)?;
+                self.gather(origin, StreamHead { stream, seq, hash }, &taken)?;
+            }
+            // A later version wrote it; this one cannot judge what it means.
+            Err(EventError::Unknown { .. }) => self.begun = true,
+            Err(error @ EventError::NotStrict(_)) => return bad("event", seq, error),
+        }
+        self.head = StreamHead { stream, seq, hash };
+        self.hlc = event.hlc;
+        Ok(())
+    }
+
+    /// The last event taken.
+    pub(crate) fn head(&self) -> StreamHead {
+        self.head
+    }
+
+    /// Hash of the document of each report that states one.
+    pub(crate) fn papers(&self) -> impl Iterator<Item = (&str, Digest)> {
+        let papers = self.papers.iter();
+        papers.map(|(number, (paper, _))| (number.as_str(), *paper))
+    }
+
     /// An event of an earlier stream: what it says takes effect here, once.
-    fn adopt(&mut self, ledger: &Ledger, seq: u64, adopted: &Adopted) -> Result<(), Stop> {
+    fn adopt(&mut self, origin: &Origin, seq: u64, adopted: &Adopted) -> Result<(), Stop> {
         let Some(original) = adopted.original() else {
             return bad("event", seq, "what it adopts is no event");
         };
@@ -769,16 +808,16 @@ impl Expected {
             standing,
         };
         if late {
-            self.take_late(ledger, &taken, at)
+            self.take_late(origin, &taken, at)
         } else {
-            self.take(ledger, &taken)?;
-            self.gather(ledger, at, &taken)
+            self.take(origin, &taken)?;
+            self.gather(origin, at, &taken)
         }
     }
 
     fn take_late(
         &mut self,
-        ledger: &Ledger,
+        origin: &Origin,
         taken: &Taken<'_>,
         at: StreamHead,
     ) -> Result<(), Stop> {
@@ -794,14 +833,14 @@ impl Expected {
             open.take(fact)?;
         }
         match fact {
-            Fact::SaleCompleted(sale) => self.receipt(ledger, taken, sale)?,
+            Fact::SaleCompleted(sale) => self.receipt(origin, taken, sale)?,
             Fact::Reversed(reversed) => {
-                self.receipt(ledger, taken, &reversed.mirror)?;
+                self.receipt(origin, taken, &reversed.mirror)?;
                 self.mark_reversed(taken, reversed)?;
             }
             Fact::CashMoved(moved) => {
                 self.slip(
-                    ledger,
+                    origin,
                     taken,
                     moved.business_date.fiscal_year(),
                     &moved.slip,
@@ -828,7 +867,7 @@ impl Expected {
         Ok(())
     }
 
-    fn take(&mut self, ledger: &Ledger, taken: &Taken<'_>) -> Result<(), Stop> {
+    fn take(&mut self, origin: &Origin, taken: &Taken<'_>) -> Result<(), Stop> {
         let Taken { seq, fact, .. } = *taken;
         if taken.is_own() && (seq == 1) != matches!(fact, Fact::StreamOpened(_)) {
             return bad("event", seq, "a stream opens once, with its first event");
@@ -836,11 +875,11 @@ impl Expected {
         match fact {
             Fact::ShiftOpened(opened) => self.open_shift(taken, opened)?,
             Fact::SaleCompleted(sale) => {
-                self.receipt(ledger, taken, sale)?;
+                self.receipt(origin, taken, sale)?;
                 self.count_in(taken, Some(sale.shift))?;
             }
             Fact::Reversed(reversed) => {
-                self.receipt(ledger, taken, &reversed.mirror)?;
+                self.receipt(origin, taken, &reversed.mirror)?;
                 self.count_in(taken, Some(reversed.mirror.shift))?;
                 self.mark_reversed(taken, reversed)?;
             }
@@ -851,7 +890,7 @@ impl Expected {
             Fact::CashMoved(moved) => {
                 self.count_in(taken, Some(moved.shift))?;
                 let year = moved.business_date.fiscal_year();
-                self.slip(ledger, taken, year, &moved.slip)?;
+                self.slip(origin, taken, year, &moved.slip)?;
             }
             Fact::DrawerOpened(opened) => {
                 if let Some(slip) = &opened.slip {
@@ -859,12 +898,12 @@ impl Expected {
                         .books
                         .shift(opened.shift)
                         .map_or(0, |(_, open)| open.business_date.fiscal_year());
-                    self.slip(ledger, taken, year, slip)?;
+                    self.slip(origin, taken, year, slip)?;
                     self.count_in(taken, Some(opened.shift))?;
                 }
             }
             Fact::ShiftClosed(closed) => self.close(taken, closed)?,
-            Fact::Reprinted(reprinted) => self.copy(ledger, taken, reprinted)?,
+            Fact::Reprinted(reprinted) => self.copy(origin, taken, reprinted)?,
             Fact::ClosingSupplemented(supplement) => self.supplement(taken, supplement)?,
             Fact::StreamOpened(_)
             | Fact::PeriodClosed(_)
@@ -879,14 +918,14 @@ impl Expected {
 
     fn copy(
         &mut self,
-        ledger: &Ledger,
+        origin: &Origin,
         taken: &Taken<'_>,
         reprinted: &Reprinted,
     ) -> Result<(), Stop> {
         let number = &reprinted.number;
         let known = self.copies.get(number).copied();
         let elsewhere = || {
-            may_be_of_before(&ledger.opened, self.head.stream, number)
+            may_be_of_before(&origin.opened, self.head.stream, number)
                 && !self.receipts.values().any(|row| row.number == *number)
         };
         let expected = match known {
@@ -993,7 +1032,7 @@ impl Expected {
 
     fn slip(
         &mut self,
-        ledger: &Ledger,
+        origin: &Origin,
         taken: &Taken<'_>,
         fiscal_year: i32,
         slip: &SlipNumber,
@@ -1005,7 +1044,7 @@ impl Expected {
                 .slips
                 .range((series.clone(), fiscal_year, 0)..=(series.clone(), fiscal_year, u64::MAX));
             let next = before.next_back().map_or(1, |((.., last), _)| last + 1);
-            let identity = ledger.identity();
+            let identity = &origin.identity;
             let number = slip_number(
                 &identity.store,
                 &identity.till,
@@ -1026,7 +1065,7 @@ impl Expected {
 
     /// Adds a fact to what the next closings hold, and holds a closing against it. `at` is where the fact was first
     /// written.
-    fn gather(&mut self, ledger: &Ledger, at: StreamHead, taken: &Taken<'_>) -> Result<(), Stop> {
+    fn gather(&mut self, origin: &Origin, at: StreamHead, taken: &Taken<'_>) -> Result<(), Stop> {
         let Fact::PeriodClosed(closed) = taken.fact else {
             if let Some(day) = self.running.get_mut(&PeriodKind::Day) {
                 day.gathering.add(taken.fact)?;
@@ -1037,7 +1076,7 @@ impl Expected {
         let number = self
             .periods
             .range((kind_code(kind), 0)..=(kind_code(kind), u64::MAX));
-        let carried = ledger.opened.periods.get(&kind).copied().unwrap_or(0);
+        let carried = origin.opened.periods.get(&kind).copied().unwrap_or(0);
         let next = number.max().map_or(carried, |((_, last), _)| *last) + 1;
         let mut running = self
             .running
@@ -1103,14 +1142,14 @@ impl Expected {
         Ok(())
     }
 
-    fn receipt(&mut self, ledger: &Ledger, taken: &Taken<'_>, sale: &SaleBody) -> Result<(), Stop> {
+    fn receipt(&mut self, origin: &Origin, taken: &Taken<'_>, sale: &SaleBody) -> Result<(), Stop> {
         let Taken { seq, fact, .. } = *taken;
         if let Err(fault) = domain::sale::check(sale) {
             return bad("event", seq, fault);
         }
         let fiscal_year = sale.business_date.fiscal_year();
         let series = taken.stream.series();
-        let identity = ledger.identity();
+        let identity = &origin.identity;
         if taken.is_own() {
             let mut before = self
                 .receipts
