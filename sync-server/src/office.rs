@@ -50,6 +50,7 @@ pub(crate) fn routes(data: DataDir, tenants: Arc<Tenants>, clock: Clock, secure:
         .route("/office/api/me", get(me))
         .route("/office/api/stock", get(stock))
         .route("/office/api/takings", get(takings))
+        .route("/office/api/accounts", get(accounts))
         .route("/office/api/tills", get(tills))
         .layer(DefaultBodyLimit::max(LOGIN_BYTES_MAX))
         .with_state(Office {
@@ -385,6 +386,31 @@ fn totals(rows: &[TakingsLine]) -> Option<Vec<CurrencyTotal>> {
         total.units = total.units.checked_add(row.units)?;
     }
     Some(totals.into_values().collect())
+}
+
+/// Closings shown at once.
+const CLOSINGS_SHOWN: u32 = 200;
+
+#[derive(Debug, Serialize)]
+struct Accounts {
+    closings: Vec<hub::ClosingLine>,
+    balances: Vec<hub::BalanceLine>,
+    stores: BTreeMap<StoreId, Names>,
+}
+
+async fn accounts(State(office): State<Office>, headers: HeaderMap) -> Response {
+    let reply = signed_in(&office, &headers, |hub, _, _| {
+        Ok(Accounts {
+            closings: hub.closings(CLOSINGS_SHOWN)?,
+            balances: hub.balances()?,
+            stores: hub
+                .stores()?
+                .into_iter()
+                .map(|store| (store.store, store.name))
+                .collect(),
+        })
+    });
+    respond(reply.await)
 }
 
 #[derive(Debug, Serialize)]

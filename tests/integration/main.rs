@@ -1,5 +1,6 @@
 //! Scenarios over several crates: each module is a story that a shopkeeper could tell.
 
+mod accounts;
 mod import;
 mod last_unit;
 mod sale;

@@ -10,7 +10,7 @@ use support::groceries;
 use support::world::{CASA, MARSA, World, pieces};
 use till::door::{Command, Reply, TenderInput};
 
-fn small_month() -> groceries::Month {
+pub fn small_month() -> groceries::Month {
     let items = (0..12).map(|number| format!("article {number}")).collect();
     groceries::Month {
         items,

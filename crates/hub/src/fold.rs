@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::event::{Fact, SaleBody, StockCounted};
+use domain::event::{Event, Fact, SaleBody, StockCounted};
 use domain::ids::{LocationId, StoreId, TillId, VariantId};
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef};
 use sync_protocol::FeedName;
 use sync_protocol::feed::{AnchorRef, StockRow};
 
+use crate::books;
 use crate::shops::to_row;
 use crate::store::{KeptMovement, StockKey, StockState, StoreError, StoreResult, TakingsRow, Tx};
 
@@ -51,6 +52,7 @@ impl<'t, 'c> Fold<'t, 'c> {
         for (key, movement) in kept_movements(at, fact) {
             self.movement(key, movement)?;
         }
+        book(self.tx, origin, at, fact)?;
         match fact {
             Fact::StockCounted(count) => self.count(at, count)?,
             Fact::SaleCompleted(sale) => self.takings(origin, sale, false)?,
@@ -154,6 +156,62 @@ impl<'t, 'c> Fold<'t, 'c> {
         self.tx.put_takings(&row)?;
         Ok(())
     }
+}
+
+/// Adds an event to the accounts and closings of the till that wrote it.
+fn book(tx: &Tx<'_>, origin: &Origin, at: &EventRef, fact: &Fact) -> Result<(), FoldError> {
+    let Some((store, till)) = &origin.till else {
+        return Ok(());
+    };
+    for (account, minor) in books::entries(fact)? {
+        if !tx.add_balance(store.as_str(), till.as_str(), &account, minor)? {
+            return Err(FoldError::Overflow);
+        }
+    }
+    if let Some((shift, date)) = books::shift_day(fact) {
+        tx.put_shift_day(shift, date)?;
+    }
+    let day = |shift| Ok(tx.shift_day(shift)?);
+    if let Some(row) = books::closing((store, till), at, fact, day)? {
+        tx.put_closing(&row)?;
+    }
+    Ok(())
+}
+
+/// Books the events of a file from before accounts were kept.
+pub(crate) fn book_everything(tx: &Tx<'_>) -> StoreResult<()> {
+    for row in tx.streams()? {
+        let (Some(store), Some(till)) = (&row.store, &row.till) else {
+            continue;
+        };
+        let origin = Origin {
+            till: Some((store.clone(), till.clone())),
+        };
+        let aside: BTreeSet<u64> = tx
+            .quarantined(row.stream, 1, row.head_seq)?
+            .into_iter()
+            .map(|(seq, _)| seq)
+            .collect();
+        tx.each_event(row.stream, |seq, _, bytes, _| -> StoreResult<()> {
+            if aside.contains(&seq) {
+                return Ok(());
+            }
+            let event = Event::decode(&bytes).map_err(|_| StoreError::Corrupt("event"))?;
+            let Ok(fact) = event.fact() else {
+                return Err(StoreError::Corrupt("event"));
+            };
+            let at = EventRef {
+                stream: row.stream,
+                seq,
+                hlc: event.hlc,
+            };
+            book(tx, &origin, &at, &fact).map_err(|error| match error {
+                FoldError::Overflow => StoreError::Corrupt("accounts"),
+                FoldError::Store(error) => error,
+            })
+        })?;
+    }
+    Ok(())
 }
 
 /// Movements of an event as they are kept, at most one per shelf.

@@ -8,6 +8,7 @@
 //! [`import`] (how a catalogue comes in).
 
 mod accept;
+mod books;
 mod devices;
 mod feeds;
 mod fold;
@@ -24,7 +25,9 @@ pub use devices::{CODE_LIFE_MS, DeviceAuth, PendingDevice};
 pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
 pub use domain::time::{Boot, Now};
 pub use lifecycle::{Hub, NewTenant};
-pub use office::{OptionValue, SignInError, StockLine, StockPage, TakingsLine, TillLine};
+pub use office::{
+    BalanceLine, ClosingLine, OptionValue, SignInError, StockLine, StockPage, TakingsLine, TillLine,
+};
 pub use shops::AdminError;
 pub use store::StoreError;
 pub use verify::{FeedReport, VerifyReport};

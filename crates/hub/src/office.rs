@@ -92,6 +92,50 @@ pub struct TakingsLine {
     pub units: Quantity,
 }
 
+/// Balance of an account over the tills of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BalanceLine {
+    /// Store.
+    pub store: String,
+    /// Its currency; amounts of two currencies are never added.
+    pub currency: Currency,
+    /// Code of the account, see [`domain::posting::Account`].
+    pub account: String,
+    /// Balance when it is a debit, otherwise 0.
+    pub debit_minor: i64,
+    /// Balance when it is a credit, otherwise 0.
+    pub credit_minor: i64,
+}
+
+/// A closing that a till wrote: a Z report, or that of a day, month or year.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClosingLine {
+    /// Store.
+    pub store: String,
+    /// Till.
+    pub till: String,
+    /// Currency of the amounts.
+    pub currency: Option<Currency>,
+    /// `z`, `day`, `month` or `year`.
+    pub kind: String,
+    /// Number on that till.
+    pub number: u64,
+    /// Trading day or period.
+    pub name: String,
+    /// Clock of the till when it was written, milliseconds since 1970.
+    pub wall: i64,
+    /// Receipts of sales.
+    pub sales: u64,
+    /// Receipts of reversals.
+    pub reversals: u64,
+    /// Takings, reversals taken off.
+    pub takings_minor: i64,
+    /// Counted minus expected.
+    pub difference_minor: i64,
+    /// Sum of all sales ever on that till.
+    pub perpetual_minor: i64,
+}
+
 /// A till and how far it is behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TillLine {
@@ -211,6 +255,69 @@ impl Hub {
                 takings_minor: row.takings_minor,
                 units: row.units,
             })
+            .collect())
+    }
+
+    /// The trial balance of every store: debits and credits are equal in each.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a sum over tills that overflows is [`StoreError::Corrupt`].
+    pub fn balances(&self) -> Result<Vec<BalanceLine>, StoreError> {
+        let currencies = self.currencies()?;
+        let rows = self.store.read(|tx| tx.balances())?;
+        let mut sums: BTreeMap<(String, String), i64> = BTreeMap::new();
+        for row in rows {
+            let sum = sums.entry((row.store, row.account)).or_insert(0);
+            *sum = sum
+                .checked_add(row.minor)
+                .ok_or(StoreError::Corrupt("accounts"))?;
+        }
+        let mut lines = Vec::new();
+        for ((store, account), minor) in sums {
+            lines.push(BalanceLine {
+                currency: *currencies.get(&store).ok_or(StoreError::Corrupt("store"))?,
+                store,
+                account,
+                debit_minor: minor.max(0),
+                credit_minor: minor
+                    .min(0)
+                    .checked_neg()
+                    .ok_or(StoreError::Corrupt("accounts"))?,
+            });
+        }
+        Ok(lines)
+    }
+
+    /// The latest closings of all tills, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn closings(&self, limit: u32) -> Result<Vec<ClosingLine>, StoreError> {
+        let currencies = self.currencies()?;
+        let rows = self.store.read(|tx| tx.closings(Some(limit)))?;
+        Ok(rows
+            .into_iter()
+            .map(|row| ClosingLine {
+                currency: currencies.get(&row.store).copied(),
+                store: row.store,
+                till: row.till,
+                kind: row.kind,
+                number: row.number,
+                name: row.name,
+                wall: row.wall,
+                sales: row.sales,
+                reversals: row.reversals,
+                takings_minor: row.takings_minor,
+                difference_minor: row.difference_minor,
+                perpetual_minor: row.perpetual_minor,
+            })
+            .collect())
+    }
+
+    fn currencies(&self) -> Result<BTreeMap<String, Currency>, StoreError> {
+        let stores = self.stores()?.into_iter();
+        Ok(stores
+            .map(|config| (config.store.to_string(), config.currency))
             .collect())
     }
 

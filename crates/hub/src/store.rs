@@ -1,5 +1,6 @@
 //! One tenant's SQLite file. All SQL of the hub is in here, so that another database can take its place.
 
+mod books;
 mod catalogue;
 mod feed;
 mod people;
@@ -12,6 +13,7 @@ use domain::ids::{Digest, StreamId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use uuid::Uuid;
 
+pub(crate) use books::{BalanceRow, ClosingRow};
 pub(crate) use catalogue::VariantRow;
 
 pub(crate) use feed::FeedWriter;
@@ -24,7 +26,12 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Marks our files, so that another program's database is not taken for one: `HNHB`.
 const APPLICATION_ID: i32 = 0x484e_4842;
 /// Migrations in order; `user_version` counts those that were applied.
-const MIGRATIONS: &[&str] = &[include_str!("store/schema-1.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("store/schema-1.sql"),
+    include_str!("store/schema-2.sql"),
+];
+/// Schema from which on accounts and closings are kept.
+const WITH_BOOKS: usize = 2;
 /// How long a writer waits for another process, such as an import beside a running server.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 
@@ -155,8 +162,12 @@ impl Store {
         }
         self.write(|tx| {
             // Read again under the lock: another process may have migrated meanwhile.
-            for migration in &MIGRATIONS[version(tx.conn)?..] {
+            let found = version(tx.conn)?;
+            for migration in &MIGRATIONS[found..] {
                 tx.conn.execute_batch(migration)?;
+            }
+            if (1..WITH_BOOKS).contains(&found) {
+                crate::fold::book_everything(tx)?;
             }
             tx.conn
                 .pragma_update(None, "user_version", MIGRATIONS.len())?;

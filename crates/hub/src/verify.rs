@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::config::KeyAlgorithm;
 use domain::event::{Event, Fact, chain_hash, genesis_hash};
-use domain::ids::Digest;
+use domain::ids::{Digest, ShiftId, StoreId, StreamId, TillId};
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef};
 use serde::Serialize;
@@ -13,11 +13,13 @@ use sync_protocol::feed::HeadReport;
 use sync_protocol::{FeedName, SignedHead, sign};
 
 use crate::accept::registered_id;
+use crate::books;
 use crate::fold::{FoldError, add_sale, add_up, kept_movements, stock_row};
 use crate::lifecycle::Hub;
 use crate::shops::to_row;
 use crate::store::{
-    KeptMovement, StockKey, StockState, StoreError, StoreResult, StreamRow, TakingsRow, Tx,
+    BalanceRow, ClosingRow, KeptMovement, StockKey, StockState, StoreError, StoreResult, StreamRow,
+    TakingsRow, Tx,
 };
 
 /// What `verify` found.
@@ -52,6 +54,11 @@ struct Refold {
     anchors: BTreeMap<StockKey, Vec<Anchor>>,
     movements: BTreeMap<StockKey, Vec<KeptMovement>>,
     takings: BTreeMap<(String, String, String, String), TakingsRow>,
+    shift_days: BTreeMap<ShiftId, String>,
+    /// By store, till and account.
+    balances: BTreeMap<(String, String, String), i64>,
+    /// By stream and sequence.
+    closings: BTreeMap<(StreamId, u64), ClosingRow>,
 }
 
 struct Findings {
@@ -102,6 +109,10 @@ impl Hub {
         projections.insert(
             "takings".to_owned(),
             verify_takings(tx, &refold, &mut findings)?,
+        );
+        projections.insert(
+            "accounts".to_owned(),
+            verify_books(tx, &refold, &mut findings)?,
         );
         let feeds = verify_feeds(tx, &mut findings)?;
         Ok(VerifyReport {
@@ -190,6 +201,9 @@ impl Refold {
         for (key, movement) in kept_movements(at, fact) {
             self.movements.entry(key).or_default().push(movement);
         }
+        if let (Some(store), Some(till)) = (&row.store, &row.till) {
+            self.book((store, till), at, fact)?;
+        }
         match fact {
             Fact::StockCounted(count) => {
                 for (variant, quantity) in stock::found(&count.items) {
@@ -225,6 +239,28 @@ impl Refold {
             | Fact::Adopted(_)
             | Fact::ClockJumped(_) => Ok(()),
         }
+    }
+
+    fn book(
+        &mut self,
+        (store, till): (&StoreId, &TillId),
+        at: &EventRef,
+        fact: &Fact,
+    ) -> Result<(), FoldError> {
+        for (account, minor) in books::entries(fact)? {
+            let key = (store.to_string(), till.to_string(), account);
+            let sum = self.balances.entry(key).or_insert(0);
+            *sum = sum.checked_add(minor).ok_or(FoldError::Overflow)?;
+        }
+        if let Some((shift, date)) = books::shift_day(fact) {
+            self.shift_days.entry(shift).or_insert(date.to_string());
+        }
+        let days = &self.shift_days;
+        let day = |shift| Ok(days.get(&shift).cloned());
+        if let Some(row) = books::closing((store, till), at, fact, day)? {
+            self.closings.insert((row.stream, row.seq), row);
+        }
+        Ok(())
     }
 
     fn takings(
@@ -327,6 +363,40 @@ fn verify_takings(tx: &Tx<'_>, refold: &Refold, findings: &mut Findings) -> Stor
     let fresh: Vec<&TakingsRow> = refold.takings.values().collect();
     if !stored.iter().eq(fresh.iter().copied()) {
         findings.note(|| "takings: not what the sales come to".to_owned());
+    }
+    Ok(Digest(hasher.finalize().into()))
+}
+
+fn verify_books(tx: &Tx<'_>, refold: &Refold, findings: &mut Findings) -> StoreResult<Digest> {
+    let stored = tx.balances()?;
+    let mut hasher = Sha256::new();
+    let mut sums: BTreeMap<(&str, &str), i128> = BTreeMap::new();
+    for row in &stored {
+        hasher.update(format!(
+            "{} {} {} {}\n",
+            row.store, row.till, row.account, row.minor
+        ));
+        *sums.entry((&row.store, &row.till)).or_insert(0) += i128::from(row.minor);
+    }
+    if let Some(((store, till), _)) = sums.iter().find(|(_, sum)| **sum != 0) {
+        findings.note(|| format!("accounts: debits and credits of {store} {till} differ"));
+    }
+    let fresh = refold
+        .balances
+        .iter()
+        .map(|((store, till, account), minor)| BalanceRow {
+            store: store.clone(),
+            till: till.clone(),
+            account: account.clone(),
+            minor: *minor,
+        });
+    if !stored.into_iter().eq(fresh) {
+        findings.note(|| "accounts: not what the events come to".to_owned());
+    }
+    let mut closings = tx.closings(None)?;
+    closings.sort_by_key(|row| (row.stream, row.seq));
+    if !closings.iter().eq(refold.closings.values()) {
+        findings.note(|| "closings: not what the tills wrote".to_owned());
     }
     Ok(Digest(hasher.finalize().into()))
 }

@@ -8,6 +8,9 @@ export interface StockLine {
 }
 export interface StockPage { locations: string[]; location_names: Record<string, Names>; rows: StockLine[]; total: number; offset: number }
 export interface TakingsLine { date: string; store: string; till: string; currency: string; receipts: number; reversals: number; takings_minor: number; units: number }
+export interface ClosingLine { store: string; till: string; currency: string | null; kind: 'z' | 'day' | 'month' | 'year'; number: number; name: string; wall: number; sales: number; reversals: number; takings_minor: number; difference_minor: number; perpetual_minor: number }
+export interface BalanceLine { store: string; currency: string; account: string; debit_minor: number; credit_minor: number }
+export interface Accounts { closings: ClosingLine[]; balances: BalanceLine[]; stores: Record<string, Names> }
 export interface CurrencyTotal { currency: string; receipts: number; reversals: number; takings_minor: number; units: number }
 export interface Takings { date: string; rows: TakingsLine[]; totals: CurrencyTotal[]; stores: Record<string, Names> }
 export interface TillLine {
@@ -48,5 +51,6 @@ export const api = {
   logout: () => post<null>('logout', {}).catch(() => null),
   stock: (query: string, offset: number, limit: number) => get<StockPage>(`stock?query=${encodeURIComponent(query)}&offset=${offset}&limit=${limit}`),
   takings: (date: string | null) => get<Takings>('takings' + (date ? '?date=' + date : '')),
+  accounts: () => get<Accounts>('accounts'),
   tills: () => get<Tills>('tills'),
 };

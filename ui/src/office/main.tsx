@@ -10,13 +10,13 @@ import './office.css';
 import { ageParts, formatAmount, formatTime } from '../shared/format';
 import { applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
 import { Empty, Icon, Langs, Ltr, Pill, Qty } from '../shared/parts';
-import { api, OfficeRefusal, type Me, type StockPage, type Takings, type TillLine } from './api';
+import { api, OfficeRefusal, type Accounts, type Me, type StockPage, type Takings, type TillLine } from './api';
 
 type Key = keyof typeof fr;
 const { t, tx } = catalogue<Key>({ fr, ar: ar satisfies Record<Key, unknown>, en: en satisfies Record<Key, unknown> });
 
-type Tab = 'stock' | 'takings' | 'tills';
-const TABS: [Tab, Key][] = [['stock', 'tab_stock'], ['takings', 'tab_takings'], ['tills', 'tab_tills']];
+type Tab = 'stock' | 'takings' | 'accounts' | 'tills';
+const TABS: [Tab, Key][] = [['stock', 'tab_stock'], ['takings', 'tab_takings'], ['accounts', 'tab_accounts'], ['tills', 'tab_tills']];
 const REFRESH_MS = 5000;
 const PAGE_ROWS = 50;
 /** A till that said nothing for this long is shown as silent. */
@@ -130,6 +130,40 @@ function TakingsOfDay() {
   </section>;
 }
 
+/** The name of an account; what stands after the colon (a rate, a levy) is said as it is. */
+function accountName(code: string): ComponentChildren {
+  const [kind, detail] = code.split(':') as [string, string | undefined];
+  const name = t(('account_' + kind) as Key);
+  return detail === undefined ? name : <span>{name}{' '}<Ltr>{kind === 'levy' ? detail : detail + ' %'}</Ltr></span>;
+}
+
+function AccountsPage() {
+  const page = useFresh<Accounts>(api.accounts, []);
+  if (!page) return <p class="quiet">{t('loading')}</p>;
+  const stores: string[] = [];
+  for (const row of page.balances) if (stores.indexOf(row.store) < 0) stores.push(row.store);
+  const sum = (rows: Accounts['balances'], side: 'debit_minor' | 'credit_minor') => rows.reduce((total, row) => total + row[side], 0);
+  const nameOfStore = (store: string) => nameOf(page.stores[store] || { fr: store });
+  return <section>
+    <h2>{t('closings')}</h2>
+    {!page.closings.length ? <Empty icon="chart" title={t('none_closings')} />
+      : <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th>{t('closing')}</th><th>{t('closing_of')}</th><th class="num">{t('sales')}</th><th class="num">{t('reversals')}</th><th class="num">{t('takings')}</th><th class="num">{t('difference')}</th><th class="num">{t('perpetual')}</th></tr></thead>
+        <tbody>{page.closings.map((row) => <tr key={row.store + row.till + row.kind + row.number + row.wall} data-testid={'closing-' + row.store + '-' + row.till + '-' + row.kind + '-' + row.number}>
+          <td><b>{nameOfStore(row.store)}</b></td><td><Ltr>{row.till}</Ltr></td><td>{t(('closing_' + row.kind) as Key)}{' '}<Ltr>{row.number}</Ltr></td><td><Ltr>{row.name}</Ltr></td>
+          <td class="num"><Ltr>{row.sales}</Ltr></td><td class="num"><Ltr>{row.reversals}</Ltr></td><td class="num"><b><Amount minor={row.takings_minor} currency={row.currency || ''} /></b></td>
+          <td class={row.difference_minor < 0 ? 'num low' : 'num'}><Amount minor={row.difference_minor} currency={row.currency || ''} /></td><td class="num quiet"><Amount minor={row.perpetual_minor} currency={row.currency || ''} /></td></tr>)}</tbody></table></div>}
+    {stores.map((store) => {
+      const rows = page.balances.filter((row) => row.store === store);
+      const currency = rows[0] ? rows[0].currency : '';
+      return <div key={store} data-testid={'balance-' + store} data-debit={sum(rows, 'debit_minor')} data-credit={sum(rows, 'credit_minor')}><h2>{tx('balance_of', { store: nameOfStore(store) })}</h2>
+        <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('account')}</th><th class="num">{t('debit')}</th><th class="num">{t('credit')}</th></tr></thead>
+          <tbody>{rows.map((row) => <tr key={row.account}><td>{accountName(row.account)}</td>
+            <td class="num">{row.debit_minor ? <Amount minor={row.debit_minor} currency={currency} /> : null}</td><td class="num">{row.credit_minor ? <Amount minor={row.credit_minor} currency={currency} /> : null}</td></tr>)}
+            <tr><td><b>{t('total')}</b></td><td class="num"><b><Amount minor={sum(rows, 'debit_minor')} currency={currency} /></b></td><td class="num"><b><Amount minor={sum(rows, 'credit_minor')} currency={currency} /></b></td></tr></tbody></table></div></div>;
+    })}
+  </section>;
+}
+
 function TillState({ row }: { row: TillLine }) {
   if (row.revoked) return <Pill tone="bad">{t('state_revoked')}</Pill>;
   if (row.quarantined) return <Pill tone="bad">{t('state_problem')}</Pill>;
@@ -191,14 +225,14 @@ function Office() {
       <Langs names={{ fr: 'FR', ar: 'ع', en: 'EN' }} pick={applyLang} />
       <button type="button" class="ib" aria-label={t('sign_out')} title={t('sign_out')} data-testid="office-sign-out" onClick={() => api.logout().then(() => { me.value = null; })}><Icon name="out" /></button></header>
     {unreachable.value ? <p class="away" role="alert"><Icon name="alert" />{t('unreachable')}</p> : null}
-    <main class="page">{tab.value === 'stock' ? <Stock /> : tab.value === 'takings' ? <TakingsOfDay /> : <TillList />}</main>
+    <main class="page">{tab.value === 'stock' ? <Stock /> : tab.value === 'takings' ? <TakingsOfDay /> : tab.value === 'accounts' ? <AccountsPage /> : <TillList />}</main>
   </div>;
 }
 
 function start(): void {
   applyLang(rememberedLang());
   const named = location.hash.slice(1);
-  if (named === 'takings' || named === 'tills') tab.value = named;
+  if (named === 'takings' || named === 'accounts' || named === 'tills') tab.value = named;
   const root = document.getElementById('app');
   if (root) render(<Office />, root);
   const who = () => api.me().then((answer) => {
