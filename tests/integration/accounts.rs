@@ -6,12 +6,12 @@ use std::sync::PoisonError;
 use domain::config::Role;
 use domain::event::CashMovement;
 use support::groceries;
-use support::world::{MARSA, World, pieces};
+use support::world::{CASA, MARSA, World, pieces};
 use till::door::{Command, Reply, TenderInput};
 
 use crate::sale::small_month;
 
-fn day(world: &mut World, numbers: &[u32]) -> i64 {
+fn day(world: &mut World, numbers: &[usize]) -> i64 {
     let node = &mut world.tills[0];
     node.sign_in(Role::Manager).expect("signed in");
     let float = pieces(50_000, MARSA.currency).expect("a float");
@@ -62,7 +62,7 @@ fn day(world: &mut World, numbers: &[u32]) -> i64 {
 fn head_office_has_the_accounts_and_closings_of_its_tills() {
     let folder = tempfile::tempdir().expect("a folder");
     let csv = groceries::catalogue_csv(&small_month(), 10);
-    let (mut world, _) = World::new(folder.path(), &[MARSA], 1, &csv, 5).expect("a chain");
+    let (mut world, _) = World::new(folder.path(), &[MARSA, CASA], 1, &csv, 5).expect("a chain");
     world.advance_to_day(0);
     let first = day(&mut world, &[3, 4]);
     world.advance_to_day(1);
