@@ -69,7 +69,13 @@ export class MockTill {
     this.enrolment = options.enrolment || { state: 'enrolled' };
     this.ready = options.ready !== false;
     this.user = null;
-    this.shift = null;
+    this.shifts = {};
+    this.drawer = 1;
+    this.drawers = options.drawers || 1;
+    this.blind = !!options.blind;
+    this.kept = [];
+    this.zs = 0;
+    this.slips = 0;
     this.sync = { state: 'online', unsynced: 0, oldest_age_ms: null, last_contact_age_ms: 1200, problem: null, ...options.sync };
     this.settings = { language: options.language || 'fr', receipt_language: null, printer: { type: 'file' }, profile: 'generic-80' };
     this.users = [
@@ -85,6 +91,19 @@ export class MockTill {
     this.sales = 0;
     this.calls = [];
     this.newCart();
+  }
+  /** The open shift of the drawer in use. */
+  get shift() { return this.shifts[this.drawer] || null; }
+  shiftView(shift) {
+    const { drawer, holder, holder_name, business_date, opened_at, opened_by, receipts } = shift;
+    return { drawer, holder, holder_name, business_date, opened_at, opened_by, receipts };
+  }
+  hidden() { return this.blind && this.user.role === 'cashier'; }
+  expected() { const m = this.shift.moved; return this.shift.float + this.takings() + (m.pay_in || 0) - (m.pay_out || 0) - (m.drop || 0); }
+  takings() { return this.receipts.filter((r) => r.drawer === this.drawer).reduce((a, r) => a + r.total_minor, 0); }
+  slip(movement, amount_minor, reason) {
+    this.slips += 1;
+    return { ok: { type: 'Slip', number: 'LM-01-7K3QX-2026-B' + String(this.slips).padStart(5, '0'), movement, amount_minor, reason, job: null } };
   }
   newCart() {
     this.sales += 1;
@@ -111,9 +130,10 @@ export class MockTill {
   }
   status() {
     const enrolled = this.enrolment.state === 'enrolled';
-    return { type: 'Status', enrolment: this.enrolment, app: '0.1.0', store: enrolled ? { store: 'LM', chain: 'Atlas Sport', name: { fr: 'Tunis La Marsa', ar: 'تونس المرسى', en: 'Tunis La Marsa' }, country: 'TN',
+    return { type: 'Status', enrolment: this.enrolment, app: '0.1.0', store: enrolled ? { store: 'LM', chain: 'Atlas Sport', name: { fr: 'Tunis La Marsa', ar: 'تونس المرسى', en: 'Tunis La Marsa' }, country: 'TN', drawers: this.drawers, blind_count: this.blind,
       currency: { code: 'TND', exponent: 3, symbol_latin: 'DT', symbol_arabic: 'د.ت', denominations_minor: [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000] } } : null,
-      till: enrolled ? '01' : null, ready: this.ready && enrolled, variants: enrolled ? 399 : 0, user: this.user, shift: this.shift, sync: this.sync,
+      till: enrolled ? '01' : null, ready: this.ready && enrolled, variants: enrolled ? 399 : 0, user: this.user, sync: this.sync,
+      shift: this.shift && this.shiftView(this.shift), drawer: this.drawer, shifts: Object.keys(this.shifts).map((n) => this.shiftView(this.shifts[n])),
       printer: { target: this.settings.printer, ...this.printer }, parked: this.parked.length, language: this.settings.language };
   }
   refuse(code, params = {}) { return { refused: { code, params } }; }
@@ -131,12 +151,34 @@ export class MockTill {
   }
   receipt(row) { return { ok: { type: 'Receipt', row, png_base64: paperPng(), copies: row.copies || 0 } }; }
   report(z, count) {
+    const rows = this.receipts.filter((r) => r.drawer === this.drawer);
+    const takings = this.takings();
+    const counted = count ? this.sum(count) : null;
+    const expected = this.expected();
+    const { drawer, holder_name, float, moved, no_sales, counts, hand_overs } = this.shift;
+    const deposit = z && counted > float ? [{ denomination_minor: 50000, pieces: Math.floor((counted - float) / 50000) }].filter((p) => p.pieces) : [];
+    return { ok: { type: 'Report', z_number: z, drawer, holder_name, business_date: '2026-11-22', opened_at: '2026-11-22T09:02', sales: rows.length, reversals: 0, units: rows.reduce((a, r) => a + r.units, 0), takings_minor: takings, discounts_minor: 6000, rounding_minor: 0, levies: [],
+      taxes: [{ rate: '19', net_minor: Math.round(takings / 1.19), tax_minor: takings - Math.round(takings / 1.19) }], tenders_minor: { cash: takings, card: 0 }, float_minor: float, expected_minor: expected, counted_minor: counted,
+      difference_minor: counted === null ? null : counted - expected, moved_minor: moved, no_sales, counts, hand_overs, deposit, deposit_minor: this.sum(deposit), copies: 0, perpetual_minor: z ? 18456290 : null, job: null, parked: this.parked.length, png_base64: z ? paperPng(512, 700) : null } };
+  }
+  sum(count) { return count.reduce((a, p) => a + p.denomination_minor * p.pieces, 0); }
+  period(kind, number, name) {
+    return { type: 'Period', number, period: kind, name, at: '2026-11-22T09:01', z_numbers: [38, 41], sales: 128, sales_minor: 9876540, reversals: 2, reversals_minor: -120500, discounts_minor: 45000, rounding_minor: 0, levies: [{ code: 'stamp', minor: 12800 }],
+      taxes: [{ rate: '19', net_minor: 8198353, tax_minor: 1557687 }], tenders_minor: { cash: 6543210, card: 3212830 }, moved_minor: { pay_out: 22500, drop: 4000000 }, over_short_minor: -1500, perpetual_minor: 18456290, covers: [1204, 1933], seal: '3f9a1c07b2d4e586', job: null, copies: 0, png_base64: paperPng(512, 640) };
+  }
+  /** Z reports of this mock, and the closings of a day, month and year that ended before it. */
+  reports() {
+    return this.kept.slice().reverse().concat([this.period('year', 'Y1', '2025'), this.period('month', 'M3', '2026-10'), this.period('day', 'D12', '2026-11-21')]);
+  }
+  numberOf(r) { return r.type === 'Period' ? r.number : 'Z' + r.z_number; }
+  balance(number) {
     const takings = this.receipts.reduce((a, r) => a + r.total_minor, 0);
-    const counted = count ? count.reduce((a, p) => a + p.denomination_minor * p.pieces, 0) : null;
-    const expected = this.float + takings;
-    return { ok: { type: 'Report', z_number: z, business_date: '2026-11-22', opened_at: '2026-11-22T09:02:00', sales: this.receipts.length, reversals: 0, units: this.receipts.reduce((a, r) => a + r.units, 0), takings_minor: takings, discounts_minor: 6000, rounding_minor: 0, levies: [],
-      taxes: [{ rate: '19', net_minor: Math.round(takings / 1.19), tax_minor: takings - Math.round(takings / 1.19) }], tenders_minor: { cash: takings, card: 0 }, float_minor: this.float, expected_minor: expected, counted_minor: counted,
-      difference_minor: counted === null ? null : counted - expected, perpetual_minor: z ? 18456290 : null, job: null, parked: this.parked.length, png_base64: z ? paperPng(512, 700) : null } };
+    const net = Math.round(takings / 1.19);
+    const debit = (account, debit_minor) => ({ account, debit_minor, credit_minor: 0 });
+    const credit = (account, credit_minor) => ({ account, debit_minor: 0, credit_minor });
+    const sum = takings + 50000;
+    return { ok: { type: 'Balance', number, debit_minor: sum, credit_minor: sum, rows: [debit('cash', sum), debit('over_short', 0), credit('paid_in', 50000), credit('revenue:19', net), credit('tax:19', takings - net)],
+      stock: [{ account: 'customer', quantity: 4000 }, { account: 'location:LM', quantity: -4000 }] } };
   }
   handle(c) {
     this.calls.push(c);
@@ -168,17 +210,75 @@ export class MockTill {
       case 'Unblock': { const no = this.manager(c.approval); if (no) return no; this.users.forEach((u) => { u.blocked = false; }); return { ok: { type: 'Done' } }; }
       case 'ResetPin': { const no = this.manager(c.approval); if (no) return no; if (c.new_pin === '0000') return this.refuse('pin_weak'); this.pins[c.user] = c.new_pin; return { ok: { type: 'Done' } }; }
       case 'OpenShift':
-        this.float = c.count.reduce((a, p) => a + p.denomination_minor * p.pieces, 0);
-        this.shift = { business_date: '2026-11-22', opened_at: '2026-11-22T09:02:00', opened_by: this.user.name, receipts: 0 };
+        this.drawer = c.drawer || this.drawer;
+        this.shifts[this.drawer] = { drawer: this.drawer, holder: this.user.user, holder_name: this.user.name, business_date: '2026-11-22', opened_at: '2026-11-22T09:02', opened_by: this.user.name, receipts: 0,
+          float: this.sum(c.count), moved: {}, no_sales: 0, counts: 0, hand_overs: 0 };
         return { ok: this.status() };
+      case 'UseDrawer':
+        if (c.drawer < 1 || c.drawer > this.drawers) return this.refuse('unknown_drawer', { drawer: c.drawer });
+        this.drawer = c.drawer;
+        return { ok: { type: 'Done' } };
       case 'CloseShift': {
-        const answer = this.report(42, c.count);
-        if (answer.ok.difference_minor < -20000 && !c.approval) return this.refuse('difference_approval_required', { difference_minor: answer.ok.difference_minor, limit_minor: 20000 });
+        const off = this.sum(c.count) - this.expected();
+        if (Math.abs(off) > 20000 && !c.approval && this.user.role === 'cashier') {
+          if (this.blind) this.shift.counts += 1;
+          return this.blind ? this.refuse('blind_count_differs', { limit_minor: 20000 }) : this.refuse('difference_approval_required', { difference_minor: off, limit_minor: 20000 });
+        }
         if (c.approval) { const no = this.manager(c.approval); if (no) return no; }
-        this.shift = null;
+        this.zs += 1;
+        const answer = this.report(41 + this.zs, c.count);
+        this.kept.push(answer.ok);
+        delete this.shifts[this.drawer];
         return answer;
       }
-      case 'XReport': return this.report(null);
+      case 'MoveCash': {
+        if (!this.shift) return this.refuse('shift_required');
+        if (!c.reason.trim()) return this.refuse('text_invalid', { field: 'reason' });
+        if (c.amount_minor <= 0) return this.refuse('amount_invalid');
+        if (c.movement !== 'pay_in' && c.amount_minor > this.expected()) return this.refuse('drawer_short', this.blind ? {} : { expected_minor: this.expected() });
+        if (c.movement === 'pay_out') { const no = this.manager(c.approval); if (no) return no; }
+        this.shift.moved[c.movement] = (this.shift.moved[c.movement] || 0) + c.amount_minor;
+        return this.slip(c.movement, c.amount_minor, c.reason);
+      }
+      case 'OpenDrawer':
+        if (!c.reason.trim()) return this.refuse('text_invalid', { field: 'reason' });
+        this.shift.no_sales += 1;
+        return this.slip(null, 0, c.reason);
+      case 'CountDrawer': {
+        this.shift.counts += 1;
+        const counted_minor = this.sum(c.count);
+        const known = !this.hidden();
+        return { ok: { type: 'Counted', counted_minor, expected_minor: known ? this.expected() : null, difference_minor: known ? counted_minor - this.expected() : null } };
+      }
+      case 'HandOver': {
+        if (c.to === this.shift.holder) return this.refuse('hand_over_to_self');
+        if (this.pins[c.to] !== c.pin) return this.refuse('wrong_pin', { left: 4 });
+        this.user = this.users.filter((u) => u.user === c.to)[0];
+        this.shift.holder = c.to;
+        this.shift.holder_name = this.user.name;
+        this.shift.hand_overs += 1;
+        if (this.cart.lines.length) { this.parked.unshift({ cart: this.cart, label: '', at: '2026-11-22T11:40' }); this.newCart(); }
+        return { ok: { type: 'Done' } };
+      }
+      case 'XReport': { if (this.blind) { const no = this.manager(c.approval); if (no) return no; } return this.report(null); }
+      case 'ClosePeriods': {
+        const no = this.manager(c.approval); if (no) return no;
+        if (Object.keys(this.shifts).length) return this.refuse('shift_open');
+        return this.due ? { ok: { type: 'Done' } } : this.refuse('nothing_to_close');
+      }
+      case 'ListReports': return { ok: { type: 'Reports', reports: this.reports().map((r) => r.type === 'Period'
+        ? { number: r.number, name: r.name, period: r.period, at: r.at, takings_minor: r.sales_minor + r.reversals_minor, difference_minor: r.over_short_minor }
+        : { number: 'Z' + r.z_number, name: r.business_date, period: null, at: '2026-11-22T19:30', takings_minor: r.takings_minor, difference_minor: r.difference_minor }) } };
+      case 'GetReport':
+      case 'ReprintReport': {
+        const found = this.reports().filter((r) => this.numberOf(r) === c.number)[0];
+        if (!found) return this.refuse('unknown_report', { number: c.number });
+        if (c.type === 'ReprintReport') found.copies += 1;
+        return { ok: found };
+      }
+      case 'TrialBalance':
+        if (c.number === 'X' && !this.shift) return this.refuse('shift_required');
+        return this.balance(c.number || '');
       case 'GetCart': return { ok: this.view() };
       case 'ScanCode': {
         const v = VARIANTS.filter((x) => x.sku === c.code || (x.gtin && Number(x.gtin) === Number(c.code)))[0];
@@ -216,7 +316,7 @@ export class MockTill {
         if (given < v.due_minor) return this.refuse('underpaid', { due_minor: v.due_minor, tendered_minor: given });
         if (given > v.due_minor && tender.kind !== 'cash') return this.refuse('tender_above_due', { due_minor: v.due_minor });
         const number = 'LM-01-7K3QX-2026-' + String(this.receipts.length + 1).padStart(6, '0');
-        this.receipts.unshift({ number, at: '2026-11-22T11:52:10', total_minor: v.total_minor, units: v.units, reversed: false, reverses: null, reversible: true });
+        this.receipts.unshift({ number, at: '2026-11-22T11:52:10', total_minor: v.total_minor, units: v.units, reversed: false, reverses: null, reversible: true, drawer: this.drawer });
         if (this.sync.state === 'offline') this.sync = { ...this.sync, unsynced: this.sync.unsynced + 1 };
         this.newCart();
         return { ok: { type: 'Completed', sale: v.sale, number, total_minor: v.total_minor, cash_minor: tender.kind === 'cash' ? given : 0, change_minor: given - v.due_minor, job: uuid(77), next: this.view() } };
@@ -225,7 +325,7 @@ export class MockTill {
         const no = this.manager(c.approval); if (no) return no;
         const row = this.receipts.filter((r) => r.number === c.number)[0];
         row.reversed = true; row.reversible = false;
-        this.receipts.unshift({ number: row.number.slice(0, -6) + String(this.receipts.length + 1).padStart(6, '0'), at: '2026-11-22T11:58:00', total_minor: -row.total_minor, units: -row.units, reversed: true, reverses: row.number, reversible: false });
+        this.receipts.unshift({ number: row.number.slice(0, -6) + String(this.receipts.length + 1).padStart(6, '0'), at: '2026-11-22T11:58:00', total_minor: -row.total_minor, units: -row.units, reversed: true, reverses: row.number, reversible: false, drawer: this.drawer });
         return { ok: { type: 'Done' } };
       }
       case 'ListReceipts': return { ok: { type: 'Receipts', receipts: this.receipts.filter((r) => r.number.indexOf(c.query) >= 0) } };

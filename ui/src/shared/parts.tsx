@@ -24,13 +24,17 @@ const PATHS = {
   gear: 'M4 7h9M17 7h3M4 17h3M11 17h9M15 5v4M9 15v4',
   out: 'M14 4h6v16h-6M4 12h11M11 8l4 4-4 4',
   drawer: 'M3 14h18v6H3zM5 14l2-9h10l2 9M10 17h4',
+  scale: 'M12 4v16M8 20h8M5 7h14M5 7l-3 7a3 3 0 0 0 6 0zM19 7l-3 7a3 3 0 0 0 6 0z',
+  safe: 'M4 4h16v14H4zM7 18v3M17 18v3M12 8a3 3 0 1 0 0 6a3 3 0 1 0 0-6M12 8v-1',
+  coins: 'M8 5a6 2.500 0 1 0 0 5a6 2.500 0 1 0 0-5M2 7.500v9a6 2.500 0 0 0 12 0v-9M14 12a5 2.200 0 0 1 8 1v4a5 2.200 0 0 1-8 1',
+  people: 'M9 4a4 4 0 1 0 0 8a4 4 0 1 0 0-8M2 21a7 7 0 0 1 14 0M16 12h6M19 9l3 3-3 3',
   info: 'M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18M12 11v6M12 7.5v.5',
   alert: 'M12 4L2.500 20h19zM12 10v5M12 17.500v.5',
   key: 'M8 11a4 4 0 1 0 0 8a4 4 0 1 0 0-8M11 12l9-9M16 7l3 3',
   store: 'M4 10v10h16V10M3 10l2-6h14l2 6zM9 20v-6h6v6',
 } as const;
 export type IconName = keyof typeof PATHS;
-const MIRRORED: Partial<Record<IconName, true>> = { back: true, next: true, out: true, recall: true };
+const MIRRORED: Partial<Record<IconName, true>> = { back: true, next: true, out: true, recall: true, people: true };
 
 export function Icon({ name }: { name: IconName }) {
   return <svg class={MIRRORED[name] ? 'icon mirror' : 'icon'} viewBox="0 0 24 24" aria-hidden="true"><path d={PATHS[name]} /></svg>;

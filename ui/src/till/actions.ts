@@ -13,7 +13,7 @@ export function setLang(next: Lang): void {
   });
 }
 
-const NO_SCAN: View[] = ['boot', 'enrol', 'signin', 'openshift', 'tender', 'close'];
+const NO_SCAN: View[] = ['boot', 'enrol', 'signin', 'openshift', 'tender', 'cash', 'count', 'handover', 'close'];
 
 /** A code from a scanner, on whatever screen: it sells, or a low tone says that this is not the moment. */
 export function scan(code: string): void {

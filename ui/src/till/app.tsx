@@ -1,9 +1,11 @@
 import { effect } from '@preact/signals';
 import { Icon } from '../shared/parts';
 import { Sheets, ToastBar } from './controls';
-import { Boot, CloseShift, Enrol, OpenShift, SignIn } from './entry';
+import { Cash, CloseShift, CountDrawer, Drawer, HandOver, OpenShift } from './drawer';
+import { Boot, Enrol, SignIn } from './entry';
 import { openMenu, Settings } from './menu';
-import { Prints, Receipt, Receipts, Report } from './receipts';
+import { Prints, Receipt, Receipts } from './receipts';
+import { Balance, Period, Report, Reports } from './reports';
 import { Sale, Search } from './sale';
 import { guardTaps, screen, sheets, trouble, view } from './state';
 import { Change, Tender } from './tender';
@@ -22,8 +24,15 @@ function Current() {
     case 'change': return now.at === 'change' ? <Change done={now.done} /> : null;
     case 'receipts': return <Receipts />;
     case 'receipt': return now.at === 'receipt' ? <Receipt view={now.view} /> : null;
-    case 'report': return now.at === 'report' ? <Report report={now.report} /> : null;
+    case 'report': return now.at === 'report' ? <Report report={now.report} from={now.from} /> : null;
+    case 'drawer': return <Drawer />;
+    case 'cash': return now.at === 'cash' ? <Cash key={now.movement} movement={now.movement} /> : null;
+    case 'count': return <CountDrawer />;
+    case 'handover': return <HandOver />;
     case 'close': return <CloseShift />;
+    case 'reports': return <Reports />;
+    case 'period': return now.at === 'period' ? <Period period={now.period} /> : null;
+    case 'balance': return now.at === 'balance' ? <Balance balance={now.balance} from={now.from} /> : null;
     case 'settings': return <Settings />;
     case 'prints': return <Prints />;
   }

@@ -1,17 +1,15 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Approval } from '../bindings/Approval';
-import type { Pieces } from '../bindings/Pieces';
 import type { Refusal } from '../bindings/Refusal';
 import type { UserView } from '../bindings/UserView';
-import { formatTime } from '../shared/format';
 import { nameOf } from '../shared/i18n';
 import { Empty, Icon, Langs, Ltr } from '../shared/parts';
 import { setLang } from './actions';
-import { Bar, Keypad, PinPad, SheetFrame, SyncPill } from './controls';
+import { PinPad, SheetFrame, SyncPill } from './controls';
 import { useKeys } from './keys';
 import { openSyncSheet } from './menu';
-import { ask, closeSheet, go, openSheet, refresh, run, runApproved, say, sheets, status, wide } from './state';
-import { codeText, Face, Money, t, tx } from './texts';
+import { ask, closeSheet, openSheet, refresh, run, runApproved, say, sheets, status, wide } from './state';
+import { codeText, t, tx } from './texts';
 
 const langNames = () => wide.value ? { fr: t('lang_fr'), ar: t('lang_ar'), en: t('lang_en') } : { fr: 'FR', ar: 'ع', en: 'EN' };
 
@@ -126,7 +124,7 @@ export function openResetPin(): void {
   const id = openSheet(() => <ResetPinBody id={id} />);
 }
 
-function Person({ user, pick, prefix, on }: { user: UserView; pick: () => void; prefix?: string; on?: boolean }) {
+export function Person({ user, pick, prefix, on }: { user: UserView; pick: () => void; prefix?: string; on?: boolean }) {
   return <button type="button" class={on ? 'person on' : 'person'} data-testid={(prefix || 'user-') + user.name} onClick={pick}>
     <span class="face" aria-hidden="true">{user.name.charAt(0)}</span>
     <span class="who"><b>{user.name}</b><span class="quiet">{user.blocked ? t('pin_blocked') : user.role === 'manager' ? t('role_manager') : t('role_cashier')}</span></span>
@@ -195,84 +193,3 @@ export function SignIn() {
     <footer class="foot thin"><SyncPill open={openSyncSheet} /></footer>
   </div>;
 }
-
-/** Counts a drawer by denomination. The sum shown only reads back what was typed: the till's own count decides. */
-function Count({ hint, go: submit, goText, goId, dead }: { hint: string; go: (count: Pieces[]) => void; goText: (counted: number) => unknown; goId: string; dead: boolean }) {
-  const faces = (status.value?.store?.currency.denominations_minor || []).slice().reverse();
-  const [pieces, setPieces] = useState<Record<number, string>>({});
-  const [at, setAt] = useState(0);
-  const counted = faces.reduce((sum, face) => sum + face * Number(pieces[face] || 0), 0);
-  const current = faces[at];
-  const put = (face: number, text: string) => setPieces((all) => ({ ...all, [face]: text }));
-  const move = (by: number) => setAt((now) => Math.min(faces.length - 1, Math.max(0, now + by)));
-  const press = (key: string) => {
-    if (current === undefined) return;
-    const now = pieces[current] || '';
-    put(current, key === 'Backspace' ? now.slice(0, -1) : (now + key).replace(/^0+(?=\d)/, '').slice(0, 5));
-  };
-  useKeys(({ key }) => {
-    if (key === 'ArrowDown' || key === 'Enter') move(1);
-    else if (key === 'ArrowUp') move(-1);
-    else return false;
-    return true;
-  });
-  useEffect(() => {
-    const row = document.querySelector('.count-row.on');
-    if (row && row.scrollIntoView) row.scrollIntoView({ block: 'nearest' });
-  }, [at]);
-  const count = faces.filter((face) => Number(pieces[face] || 0) > 0).map((face) => ({ denomination_minor: face, pieces: Number(pieces[face]) }));
-  return <main class="count">
-    <div class="count-list"><p class="quiet lead">{hint}</p><ul>{faces.map((face, i) => {
-      const n = Number(pieces[face] || 0);
-      return <li key={face} class={i === at ? 'count-row on' : 'count-row'}>
-        <button type="button" class="count-face" onClick={() => setAt(i)} data-testid={'count-' + face}><b><Face minor={face} /></b><span class="quiet">{n ? <Money minor={face * n} /> : null}</span></button>
-        <div class="step" dir="ltr">
-          <button type="button" aria-label={t('take_one')} disabled={n === 0} onClick={() => { setAt(i); put(face, n > 1 ? String(n - 1) : ''); }}><Icon name="minus" /></button>
-          <button type="button" class={n ? 'step-n' : 'step-n idle'} onClick={() => setAt(i)}>{n}</button>
-          <button type="button" aria-label={t('add_one')} data-testid={'count-' + face + '-plus'} onClick={() => { setAt(i); put(face, String(n + 1)); }}><Icon name="plus" /></button>
-        </div></li>;
-    })}</ul></div>
-    <div class="count-side">
-      <div class="count-total"><span class="quiet">{t('count_total')}</span><b data-testid="count-total"><Money minor={counted} /></b></div>
-      <Keypad press={press} small />
-      <div class="count-go"><button type="button" class="btn" onClick={() => move(1)}>{t('count_next')}</button>
-        <button type="button" class="btn go tall" data-testid={goId} disabled={dead} onClick={() => submit(count)}><span>{goText(counted) as never}</span></button></div>
-    </div>
-  </main>;
-}
-
-export function OpenShift({ menu }: { menu: () => void }) {
-  const [sent, setSent] = useState(false);
-  const user = status.value?.user;
-  return <div class="app">
-    <header class="bar"><button type="button" class="ib" aria-label={t('menu')} data-testid="menu" onClick={menu}><Icon name="menu" /></button>
-      <h1>{t('shift_open_title')}</h1><span class="quiet bar-note">{user ? user.name : null}</span><SyncPill compact open={openSyncSheet} /></header>
-    <Count hint={t('shift_open_hint')} dead={sent} goId="open-shift-go" goText={(counted) => tx('shift_open_go', { amount: <Money minor={counted} /> })}
-      go={(count) => {
-        setSent(true);
-        runApproved((approval) => ({ type: 'OpenShift', count, drawer: null, approval }), t('approve_open')).then(() => refresh()).then(() => setSent(false));
-      }} />
-  </div>;
-}
-
-export function CloseShift() {
-  const [sent, setSent] = useState(false);
-  const now = status.value;
-  if (!now || !now.shift) return null;
-  return <div class="app">
-    <Bar title={t('shift_close_title')} back={() => go({ at: 'home' })}>
-      <span class="quiet bar-note">{tx('shift_since', { time: <Ltr>{formatTime(now.shift.opened_at)}</Ltr>, name: now.shift.opened_by })}</span></Bar>
-    {now.parked ? <p class="note wait">{tx('shift_close_parked', { count: now.parked })}</p> : null}
-    <Count hint={t('shift_close_hint')} dead={sent} goId="close-shift-go" goText={(counted) => tx('shift_close_go', { amount: <Money minor={counted} /> })}
-      go={(count) => {
-        setSent(true);
-        runApproved((approval) => ({ type: 'CloseShift', count, approval }), t('approve_close')).then((reply) => {
-          setSent(false);
-          if (reply && reply.type === 'Report') go({ at: 'report', report: reply });
-          else if (reply) go({ at: 'home' });
-          refresh();
-        });
-      }} />
-  </div>;
-}
-

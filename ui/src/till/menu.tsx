@@ -9,7 +9,7 @@ import { Bar, SheetFrame } from './controls';
 import { openResetPin } from './entry';
 import { useKeysUnderChildren } from './keys';
 import { reprintLast } from './receipts';
-import { ask, closeSheet, closeSheets, go, openSheet, refresh, run, runApproved, say, sheets, status } from './state';
+import { ask, closeSheet, closeSheets, go, openSheet, refresh, run, say, sheets, status } from './state';
 import { ageText, codeText, t, tx } from './texts';
 
 const langNames = () => ({ fr: t('lang_fr'), ar: t('lang_ar'), en: t('lang_en') });
@@ -33,8 +33,8 @@ function MenuBody({ id }: { id: number }) {
     <div class="scroll">
       <Item icon="receipt" id="receipts" act={() => go({ at: 'receipts' })}>{t('receipts')}</Item>
       <Item icon="print" id="reprint-last" act={reprintLast}>{t('reprint_last')}</Item>
-      {inShift ? <Item icon="chart" id="x-report" act={() => runApproved((approval) => ({ type: 'XReport', print: false, approval }), t('x_report')).then((reply) => { if (reply && reply.type === 'Report') go({ at: 'report', report: reply }); })}>{t('x_report')}</Item> : null}
-      {inShift ? <Item icon="drawer" id="open-drawer" act={() => run({ type: 'OpenDrawer', reason: t('open_drawer') }).then((reply) => { if (reply) say({ text: t('drawer_opened') }); })}>{t('open_drawer')}</Item> : null}
+      {inShift || (now.store && now.store.drawers > 1) ? <Item icon="drawer" id="drawer" act={() => go({ at: 'drawer' })}>{t('drawer_title')}</Item> : null}
+      <Item icon="chart" id="reports" act={() => go({ at: 'reports' })}>{t('reports')}</Item>
       {inShift ? <Item icon="lock" id="close-shift" act={() => go({ at: 'close' })}>{t('shift_close_title')}</Item> : null}
       <hr />
       <Item icon="print" id="prints" act={() => go({ at: 'prints' })} note={now.printer.uncertain || null}>{t('prints')}</Item>

@@ -1,11 +1,9 @@
-import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { PrintJobView } from '../bindings/PrintJobView';
 import type { ReceiptRow } from '../bindings/ReceiptRow';
 import type { ReceiptView } from '../bindings/ReceiptView';
-import type { ReportView } from '../bindings/ReportView';
 import { formatQuantity, formatTime } from '../shared/format';
-import { Empty, Icon, Ltr, Pill, Qty } from '../shared/parts';
+import { Empty, Icon, Ltr, Pill } from '../shared/parts';
 import { Bar, SheetFrame } from './controls';
 import { ask, closeSheet, go, openSheet, refresh, run, runApproved, say, screen, status, wide, type Screen } from './state';
 import { codeText, Money, t, tx, type TillKey } from './texts';
@@ -97,48 +95,6 @@ export function Receipts() {
   </section>;
   return <div class="app"><Bar title={t('receipts')} back={() => go({ at: 'home' })} />
     {wide.value ? <div class="split">{list}<section class="split-main">{view ? <ReceiptPane key={view.row.number} view={view} done={() => { show(view.row.number); load(); }} /> : <main class="center-all fill-col"><Empty icon="receipt" title={t('receipts')} /></main>}</section></div> : <main class="mid">{list}</main>}</div>;
-}
-
-function Fact({ label, children, strong }: { label: ComponentChildren; children: ComponentChildren; strong?: boolean }) {
-  return <div class={strong ? 'fact strong' : 'fact'}><span>{label}</span><b>{children}</b></div>;
-}
-
-export function Report({ report }: { report: ReportView }) {
-  const z = report.z_number !== null;
-  const done = () => go({ at: 'home' });
-  const difference = report.difference_minor;
-  const kinds: [string, TillKey][] = [['cash', 'cash'], ['card', 'card'], ['other', 'other']];
-  return <div class="app">
-    <Bar title={z ? tx('z_report', { number: <Ltr>{report.z_number}</Ltr> }) : t('x_report')} back={done} />
-    <main class="scroll report" tabIndex={0}>
-      {difference !== null ? <div class={difference === 0 ? 'verdict ok' : 'verdict wait'} data-testid="z-difference" data-minor={difference}>
-        <span>{difference === 0 ? t('report_balanced') : difference > 0 ? t('report_over') : t('report_short')}</span><b><Money minor={difference} sign /></b></div> : null}
-      <div class="report-cols"><div class="report-facts">
-        <Fact label={t('report_takings')} strong><span data-testid="report-takings" data-minor={report.takings_minor}><Money minor={report.takings_minor} /></span></Fact>
-        <Fact label={t('report_day')}><Ltr>{formatTime(report.business_date)}</Ltr></Fact>
-        <Fact label={t('report_opened')}><Ltr>{formatTime(report.opened_at)}</Ltr></Fact>
-        <Fact label={t('report_sales')}><Ltr>{report.sales}</Ltr></Fact>
-        {report.reversals ? <Fact label={t('report_reversals')}><Ltr>{report.reversals}</Ltr></Fact> : null}
-        <Fact label={t('report_units')}><Qty of={report.units} /></Fact>
-        {report.discounts_minor ? <Fact label={t('report_discounts')}><Money minor={report.discounts_minor} /></Fact> : null}
-        {report.rounding_minor ? <Fact label={t('report_rounding')}><Money minor={report.rounding_minor} /></Fact> : null}
-        {report.taxes.map((tax) => [<Fact key={'n' + tax.rate} label={tx('report_net', { rate: <Ltr>{tax.rate}</Ltr> })}><Money minor={tax.net_minor} /></Fact>,
-          <Fact key={'t' + tax.rate} label={tx('report_tax', { rate: <Ltr>{tax.rate}</Ltr> })}><Money minor={tax.tax_minor} /></Fact>])}
-        {report.levies.map((levy) => <Fact key={levy.code} label={t('levy')}><Money minor={levy.minor} /></Fact>)}
-        {kinds.map(([kind, key]) => report.tenders_minor[kind] !== undefined ? <Fact key={kind} label={t(key)}><Money minor={report.tenders_minor[kind] as number} /></Fact> : null)}
-        <h2>{t('report_drawer')}</h2>
-        <Fact label={t('report_float')}><Money minor={report.float_minor} /></Fact>
-        <Fact label={t('report_expected')}><Money minor={report.expected_minor} /></Fact>
-        {report.counted_minor !== null ? <Fact label={t('report_counted')}><Money minor={report.counted_minor} /></Fact> : null}
-        {report.perpetual_minor !== null ? <Fact label={t('report_perpetual')}><Money minor={report.perpetual_minor} /></Fact> : null}
-        {report.parked ? <p class="note wait">{tx('shift_close_parked', { count: report.parked })}</p> : null}
-      </div>
-      {report.png_base64 ? <div class="report-paper"><img data-testid="z-png" alt="" src={'data:image/png;base64,' + report.png_base64} /></div> : null}</div>
-    </main>
-    <footer class="foot"><div class="foot-row">
-      {z ? null : <button type="button" class="btn tall grow" data-testid="x-print" onClick={() => runApproved((approval) => ({ type: 'XReport', print: true, approval }), t('x_report')).then((reply) => { if (reply) say({ text: t('printed_it') }); })}><Icon name="print" />{t('print_it')}</button>}
-      <button type="button" class="btn go tall grow" data-testid="report-done" onClick={done}>{t('done')}</button></div></footer>
-  </div>;
 }
 
 export function Prints() {

@@ -482,6 +482,12 @@ function PrintBanner() {
   return <button type="button" class="note wait tap" data-testid="print-banner" onClick={() => go({ at: 'prints' })}><Icon name="print" /><span>{tx('prints_banner', { count: printer.uncertain })}</span><Icon name="next" /></button>;
 }
 
+/** Which drawer takes the money, where there are several. */
+function DrawerNo() {
+  const now = status.value;
+  return now && now.store && now.store.drawers > 1 ? <span data-testid="drawer-no" data-drawer={now.drawer}>{tx('drawer_n', { drawer: <Ltr>{now.drawer}</Ltr> })}{' · '}</span> : null;
+}
+
 export function Sale() {
   useKeys(({ key }) => saleKey(key));
   const now = status.value;
@@ -489,7 +495,7 @@ export function Sale() {
   if (wide.value) {
     return <div class="app">
       <header class="bar"><button type="button" class="ib" aria-label={t('menu')} data-testid="menu" onClick={openMenu}><Icon name="menu" /></button>
-        <h1 class="two"><b>{now.store ? nameOf(now.store.name) : ''}</b><span class="quiet">{tx('till_no', { till: <Ltr>{now.till}</Ltr> })}{' · '}{now.user ? now.user.name : ''}</span></h1>
+        <h1 class="two"><b>{now.store ? nameOf(now.store.name) : ''}</b><span class="quiet">{tx('till_no', { till: <Ltr>{now.till}</Ltr> })}{' · '}<DrawerNo />{now.user ? now.user.name : ''}</span></h1>
         <SyncPill open={openSyncSheet} /></header>
       <main class="desk">
         <section class="desk-cart"><PrintBanner /><CartLines /><CartNotes /><SaleFoot /></section>
@@ -503,7 +509,7 @@ export function Sale() {
     <header class="bar"><button type="button" class="ib" aria-label={t('menu')} data-testid="menu" onClick={openMenu}><Icon name="menu" /></button>
       <button type="button" class="search-tap" data-testid="search" onClick={() => go({ at: 'search' })}><Icon name="search" />{t('search')}</button>
       <button type="button" class="ib" aria-label={t('recall') + (now.parked ? ' ' + now.parked : '')} data-testid="recall" onClick={openParked}><Icon name="recall" />{now.parked ? <span class="count-badge">{now.parked}</span> : null}</button></header>
-    <div class="strip"><SyncPill open={openSyncSheet} /><span class="quiet">{now.user ? now.user.name : ''}</span></div>
+    <div class="strip"><SyncPill open={openSyncSheet} /><span class="quiet"><DrawerNo />{now.user ? now.user.name : ''}</span></div>
     <PrintBanner />
     <main class="mid"><CartLines /><CartNotes /></main>
     <SaleFoot />

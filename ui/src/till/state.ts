@@ -2,9 +2,12 @@ import { batch, computed, signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import type { Answer } from '../bindings/Answer';
 import type { Approval } from '../bindings/Approval';
+import type { BalanceView } from '../bindings/BalanceView';
 import type { CartView } from '../bindings/CartView';
+import type { CashMovement } from '../bindings/CashMovement';
 import type { Command } from '../bindings/Command';
 import type { CompletedView } from '../bindings/CompletedView';
+import type { PeriodView } from '../bindings/PeriodView';
 import type { ReceiptView } from '../bindings/ReceiptView';
 import type { Refusal } from '../bindings/Refusal';
 import type { Reply } from '../bindings/Reply';
@@ -15,8 +18,10 @@ import { callOver, Unreachable, type Transport } from './transport';
 
 export type Screen =
   | { at: 'home' } | { at: 'search' } | { at: 'tender' } | { at: 'change'; done: CompletedView }
-  | { at: 'receipts' } | { at: 'receipt'; view: ReceiptView } | { at: 'report'; report: ReportView }
-  | { at: 'close' } | { at: 'settings' } | { at: 'prints' };
+  | { at: 'receipts' } | { at: 'receipt'; view: ReceiptView } | { at: 'report'; report: ReportView; from: Screen }
+  | { at: 'drawer' } | { at: 'cash'; movement: CashMovement } | { at: 'count' } | { at: 'handover' } | { at: 'close' }
+  | { at: 'reports' } | { at: 'period'; period: PeriodView } | { at: 'balance'; balance: BalanceView; from: Screen }
+  | { at: 'settings' } | { at: 'prints' };
 export type View = 'boot' | 'enrol' | 'signin' | 'openshift' | 'sale' | Exclude<Screen['at'], 'home'>;
 
 export interface Toast {
@@ -48,6 +53,9 @@ export const trouble = signal<'' | 'silent' | 'token'>('');
 /** True while a sale is being completed: its buttons are dead. */
 export const completing = signal(false);
 
+/** Screens that mean something only while the drawer in use has an open shift. */
+const IN_SHIFT: Screen['at'][] = ['home', 'search', 'tender', 'change', 'cash', 'count', 'handover', 'close'];
+
 /** What is on screen: a till without enrolment, user or shift shows that first. */
 export const view = computed<View>(() => {
   const now = status.value;
@@ -55,7 +63,7 @@ export const view = computed<View>(() => {
   if (now.enrolment.state !== 'enrolled' || !now.ready) return 'enrol';
   if (!now.user) return 'signin';
   const at = screen.value.at;
-  if (!now.shift && (at === 'home' || at === 'search' || at === 'tender' || at === 'change' || at === 'close')) return 'openshift';
+  if (!now.shift && IN_SHIFT.indexOf(at) >= 0) return 'openshift';
   return at === 'home' ? 'sale' : at;
 });
 
@@ -197,24 +205,27 @@ const NEEDS_MANAGER = ['manager_required', 'discount_approval_required', 'date_a
  * approval that a sheet collects. `always` skips the first try.
  */
 export function runApproved(make: (approval: Approval | null) => Command, what: ComponentChildren, always = false): Promise<Reply | null> {
-  const first: Promise<Answer | null> = always ? Promise.resolve({ refused: { code: 'manager_required', params: {} } }) : ask(make(null));
-  return first.then((answer) => {
-    if (!answer) return null;
-    if ('ok' in answer) return answer.ok;
-    const refused = answer.refused;
-    if (NEEDS_MANAGER.indexOf(refused.code) < 0 || !askApproval) {
-      sayRefusal(refused);
+  if (always) return approve({ refused: { code: 'manager_required', params: {} } }, make, what);
+  return ask(make(null)).then((answer) => approve(answer, make, what));
+}
+
+/** The same for whoever has the first answer already. */
+export function approve(answer: Answer | null, make: (approval: Approval) => Command, what: ComponentChildren): Promise<Reply | null> {
+  if (!answer) return Promise.resolve(null);
+  if ('ok' in answer) return Promise.resolve(answer.ok);
+  const refused = answer.refused;
+  const asker = askApproval;
+  if (NEEDS_MANAGER.indexOf(refused.code) < 0 || !asker) {
+    sayRefusal(refused);
+    return Promise.resolve(null);
+  }
+  return new Promise<Reply | null>((settle) => {
+    asker(what, refused, (approval) => ask(make(approval)).then((second) => {
+      if (!second) return null;
+      if ('refused' in second) return second.refused;
+      settle(second.ok);
       return null;
-    }
-    const asker = askApproval;
-    return new Promise<Reply | null>((settle) => {
-      asker(what, always ? null : refused, (approval) => ask(make(approval)).then((second) => {
-        if (!second) return null;
-        if ('refused' in second) return second.refused;
-        settle(second.ok);
-        return null;
-      }), () => settle(null));
-    });
+    }), () => settle(null));
   });
 }
 

@@ -1,6 +1,9 @@
 import type { ComponentChildren } from 'preact';
 import type { DiscountInput } from '../bindings/DiscountInput';
 import type { RefusalCode } from '../bindings/RefusalCode';
+import frAccount from '../../i18n/fr/account.json';
+import arAccount from '../../i18n/ar/account.json';
+import enAccount from '../../i18n/en/account.json';
 import frRefusal from '../../i18n/fr/refusal.json';
 import arRefusal from '../../i18n/ar/refusal.json';
 import enRefusal from '../../i18n/en/refusal.json';
@@ -20,6 +23,11 @@ const texts = catalogue<TillKey>({
   en: en satisfies Record<TillKey, unknown>,
 });
 const refusals = catalogue<RefusalCode>({ fr: frRefusal, ar: arRefusal, en: enRefusal });
+const accounts = catalogue<keyof typeof frAccount>({
+  fr: frAccount,
+  ar: arAccount satisfies Record<keyof typeof frAccount, unknown>,
+  en: enAccount satisfies Record<keyof typeof frAccount, unknown>,
+});
 
 export const { t, tx } = texts;
 export type { TillKey };
@@ -62,6 +70,14 @@ export function discountNode(discount: DiscountInput): ComponentChildren {
   return discount.type === 'amount' ? <Money minor={discount.minor} /> : null;
 }
 
+/** Name of an account: `tax:19` is a rate, `location:LM` a place. Unknown accounts (a newer core) are shown as they are. */
+export function accountName(code: string): ComponentChildren {
+  const [kind = '', of] = code.split(':');
+  if (!accounts.has(kind)) return <Ltr>{code}</Ltr>;
+  const rate = kind === 'revenue' || kind === 'tax';
+  return [accounts.t(kind), of === undefined ? null : ' ', of === undefined ? null : <Ltr>{rate ? of + '\u00a0%' : of}</Ltr>];
+}
+
 /** Text of a refusal, warning or problem. Unknown codes (a newer core, a printer's own) are shown as they are. */
 export function codeText(code: string, params: Record<string, string | number> = {}): ComponentChildren {
   if (!refusals.has(code)) {
@@ -76,5 +92,7 @@ export function codeText(code: string, params: Record<string, string | number> =
     else if (/_bp$/.test(name)) shown[name] = <Ltr>{percentText(Number(value)) + '\u00a0%'}</Ltr>;
     else shown[name] = <Ltr>{value}</Ltr>;
   }
-  return refusals.tx(code, shown);
+  const text = refusals.tx(code, shown);
+  // Where cashiers count blind the till does not say what the drawer holds.
+  return code === 'drawer_short' && shown.expected_minor ? [text, ' ', t('report_expected'), ' ', shown.expected_minor] : text;
 }

@@ -1,0 +1,50 @@
+import { render } from 'preact';
+import { expect, vi } from 'vitest';
+import type { Answer } from '../src/bindings/Answer';
+import type { Command } from '../src/bindings/Command';
+import { MockTill } from './mock-door.mjs';
+
+/** The whole till in jsdom over the mock, freshly loaded. */
+export async function open(options: Record<string, unknown> = {}) {
+  vi.resetModules();
+  document.body.innerHTML = '<div id="app"></div>';
+  const till = new MockTill(options);
+  const { App, guardScreens } = await import('../src/till/app');
+  const { askApprovalSheet } = await import('../src/till/controls');
+  const { pressKey } = await import('../src/till/keys');
+  const actions = await import('../src/till/actions');
+  const state = await import('../src/till/state');
+  const { codeText } = await import('../src/till/texts');
+  state.explainWith((refusal) => codeText(refusal.code, refusal.params));
+  state.approveWith(askApprovalSheet);
+  guardScreens();
+  const root = document.getElementById('app') as HTMLElement;
+  render(<App />, root);
+  state.start({ send: (request) => Promise.resolve(JSON.parse(JSON.stringify(till.handle(request.command))) as Answer), listen() {} });
+  const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
+  const seen = (id: string) => vi.waitFor(() => {
+    const element = find(id);
+    if (!element) throw new Error(`${id} is not on screen: ${root.textContent}`);
+    return element;
+  });
+  const tap = async (id: string) => (await seen(id)).click();
+  const pin = async (digits: string) => {
+    for (const digit of digits) await tap('pin-' + digit);
+    await vi.waitFor(() => expect(find('pin-dots')?.dataset.length).toBe(String(digits.length)));
+    await tap('pin-ok');
+  };
+  const commands = (type: Command['type']) => (till.calls as Command[]).filter((command) => command.type === type);
+  const sell = async () => {
+    await tap('user-Amira');
+    await pin('2580');
+    await tap('open-shift-go');
+    await seen('charge');
+  };
+  return { till, root, state, actions, find, seen, tap, pin, commands, sell, key: (key: string) => pressKey({ key, repeat: false }) };
+}
+
+/** Takes the till off the page again. */
+export function close() {
+  const root = document.getElementById('app');
+  if (root) render(null, root);
+}
