@@ -51,6 +51,7 @@ fn help_is_what_was_agreed() {
         &["store", "create"],
         &["store", "list"],
         &["store", "refresh"],
+        &["store", "rules"],
         &["device"],
         &["device", "code"],
         &["device", "list"],
@@ -407,6 +408,52 @@ fn a_store_takes_its_law_from_the_country_s_pack() {
     let ceiling = store("CA").cash_ceiling_on(today).expect("a ceiling");
     assert_eq!(ceiling.hard_from_minor, Some(2_000_000));
     assert_eq!(store("LM").denominations_on(today).first(), Some(&5));
+
+    let rules = [
+        "store",
+        "rules",
+        t[0],
+        t[1],
+        "--store",
+        "LM",
+        "--drawers",
+        "2",
+        "--blind-count",
+        "true",
+    ];
+    let changed = json(data, &rules, "", 0);
+    assert_eq!(
+        (&changed["drawers"], &changed["blind_count"]),
+        (&2.into(), &true.into())
+    );
+    let again = [
+        "store",
+        "rules",
+        t[0],
+        t[1],
+        "--store",
+        "LM",
+        "--pay-out-limit-minor",
+        "5000",
+    ];
+    assert_eq!(
+        json(data, &again, "", 0)["drawers"],
+        2,
+        "what is not given stays"
+    );
+    let too_many = [
+        "store",
+        "rules",
+        t[0],
+        t[1],
+        "--store",
+        "LM",
+        "--drawers",
+        "10",
+    ];
+    assert_eq!(server(data, &too_many, "").status.code(), Some(2));
+    let nowhere = ["store", "rules", t[0], t[1], "--store", "XX"];
+    assert_eq!(server(data, &nowhere, "").status.code(), Some(1));
 
     let refresh = ["store", "refresh", t[0], t[1]];
     let same = json(data, &refresh, "", 0);

@@ -1,9 +1,11 @@
 //! `tenant`, `store`, `device`, `user`.
 
 use anyhow::Context as _;
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use domain::catalog::{Language, Names};
-use domain::config::{CashRounding, Role, RoundingMode, StaffMember, StoreConfig, TaxRounding};
+use domain::config::{
+    CashRounding, DRAWERS_MAX, Role, RoundingMode, StaffMember, StoreConfig, TaxRounding,
+};
 use domain::country::{Country, CountryPack, DocumentKind};
 use domain::ids::{DeviceId, LocationId, PriceListId, StoreId, TenantId, TillId, UserId};
 use domain::text::clean;
@@ -187,6 +189,30 @@ pub struct StoreCreate {
     discount_limit_bp: u32,
 }
 
+#[derive(Debug, Args)]
+pub struct StoreRules {
+    #[command(flatten)]
+    tenant: TenantArg,
+    /// Code of the store.
+    #[arg(long)]
+    store: StoreId,
+    /// Drawers of each till, 1 to 9.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(DRAWERS_MAX)))]
+    drawers: Option<u32>,
+    /// Cashiers count without being told what should be there.
+    #[arg(long)]
+    blind_count: Option<bool>,
+    /// Pay-out up to which no manager is asked, minor units.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+    pay_out_limit_minor: Option<i64>,
+    /// Difference at closing above which a manager signs, minor units.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+    over_short_limit_minor: Option<i64>,
+    /// Discount above which a manager signs, hundredths of a percent.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    discount_limit_bp: Option<u32>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
     /// Open a store with its location, or with --online a location alone.
@@ -202,6 +228,8 @@ pub enum StoreCommand {
         #[arg(long, value_name = "FILE")]
         pack: Option<std::path::PathBuf>,
     },
+    /// Change how a store keeps its drawers and when a manager signs; what is not given stays.
+    Rules(StoreRules),
     /// List stores and locations.
     List {
         #[command(flatten)]
@@ -217,6 +245,7 @@ pub(super) fn store(context: &Context, command: StoreCommand) -> anyhow::Result<
             store,
             pack,
         } => refresh_stores(context, &tenant, store.as_ref(), pack.as_deref()),
+        StoreCommand::Rules(rules) => change_rules(context, &rules),
         StoreCommand::List { tenant } => {
             let hub = context.data.hub(&tenant.tenant)?;
             let stores = hub.stores()?;
@@ -246,6 +275,45 @@ pub(super) fn store(context: &Context, command: StoreCommand) -> anyhow::Result<
             Output::new(text, json!({ "ok": true, "locations": rows }))
         }
     }
+}
+
+fn change_rules(context: &Context, rules: &StoreRules) -> anyhow::Result<Output> {
+    let mut hub = context.data.hub(&rules.tenant.tenant)?;
+    let found = hub.stores()?.into_iter();
+    let mut config = found
+        .into_iter()
+        .find(|config| config.store == rules.store)
+        .with_context(|| format!("there is no store {}", rules.store))?;
+    let drawer = &mut config.drawer;
+    drawer.drawers = rules.drawers.unwrap_or(drawer.drawers);
+    drawer.blind_count = rules.blind_count.unwrap_or(drawer.blind_count);
+    drawer.pay_out_limit_minor = rules.pay_out_limit_minor.or(drawer.pay_out_limit_minor);
+    let limit = &mut config.over_short_limit_minor;
+    *limit = rules.over_short_limit_minor.unwrap_or(*limit);
+    let limit = &mut config.discount_limit_bp;
+    *limit = rules.discount_limit_bp.unwrap_or(*limit);
+    hub.update_store(&config)?;
+    Output::new(
+        format!(
+            "store {}: {} drawer(s) a till, {} counts\n",
+            config.store,
+            config.drawer.drawers,
+            if config.drawer.blind_count {
+                "blind"
+            } else {
+                "open"
+            }
+        ),
+        json!({
+            "ok": true,
+            "store": config.store,
+            "drawers": config.drawer.drawers,
+            "blind_count": config.drawer.blind_count,
+            "pay_out_limit_minor": config.drawer.pay_out_limit_minor,
+            "over_short_limit_minor": config.over_short_limit_minor,
+            "discount_limit_bp": config.discount_limit_bp,
+        }),
+    )
 }
 
 fn create_store(context: &Context, args: &StoreCreate) -> anyhow::Result<Output> {
