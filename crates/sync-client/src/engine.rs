@@ -224,6 +224,8 @@ pub struct Engine {
     events_max: usize,
     push_stop: Option<PushStop>,
     pull_refused: bool,
+    /// The till has no room for what would come.
+    pulls_paused: bool,
     damaged: BTreeMap<FeedName, u32>,
     /// Feeds that a snapshot was asked for in this run.
     paged: BTreeSet<FeedName>,
@@ -247,6 +249,7 @@ impl Engine {
             events_max: config.push_events_max,
             push_stop: None,
             pull_refused: false,
+            pulls_paused: false,
             damaged: BTreeMap::new(),
             paged: BTreeSet::new(),
             config,
@@ -290,6 +293,15 @@ impl Engine {
                 None
             }
         }
+    }
+
+    /// Stops asking for rows, or asks again; what the till has to tell is sent all the same. What was being
+    /// fetched is gone on with from where it stopped.
+    pub const fn pause_pulls(&mut self, paused: bool) {
+        if self.pulls_paused && !paused {
+            self.more = true;
+        }
+        self.pulls_paused = paused;
     }
 
     /// Milliseconds until [`Engine::poll`] may have something although nothing happened; none while a
@@ -349,7 +361,7 @@ impl Engine {
             boot: now.boot,
             cursors: cursors.clone(),
             // No rows wanted where the server said that it has none for this version.
-            limit: if self.pull_refused {
+            limit: if self.no_pull() {
                 0
             } else {
                 self.config.rows_max
@@ -371,7 +383,7 @@ impl Engine {
                 .push
                 .as_ref()
                 .map(|push| (push.first_seq, push.head.seq)),
-            pulled: !self.pull_refused,
+            pulled: !self.no_pull(),
             cursors,
             life,
         });
@@ -380,12 +392,16 @@ impl Engine {
 
     /// A feed to fetch whole. Only a till that cannot sell yet does so: one transaction over a whole catalogue
     /// would keep a shopper waiting, so a selling till reads pages, between which sales go through.
+    const fn no_pull(&self) -> bool {
+        self.pull_refused || self.pulls_paused
+    }
+
     fn snapshot_wanted(
         &self,
         ledger: &Ledger,
         cursors: &BTreeMap<FeedName, Cursor>,
     ) -> Result<Option<FeedName>, LedgerError> {
-        if self.pull_refused {
+        if self.no_pull() {
             return Ok(None);
         }
         let unread = cursors.iter().find(|(feed, cursor)| {

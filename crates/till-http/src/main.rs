@@ -26,16 +26,31 @@ enum Task {
     /// `{"id": uuid, "command": {"type": ...}}` answers `{"ok": ...}` or `{"refused": {"code", "params"}}`;
     /// `GET /api/schema` lists all commands, `GET /api/events` is a stream of changes.
     Serve(Serve),
-    /// Recompute everything in a till's ledger from its stored bytes; works beside a running `serve`.
+    /// Recompute everything in a till's ledger from its stored bytes; works beside a running `serve`, on copies
+    /// and on media that cannot be written.
     ///
     /// Exits with 0 when all is well and 1 when something is wrong or cannot be read.
     Verify(Verify),
+    /// Copy a till's ledger; works beside a running `serve`.
+    ///
+    /// The copy is checked by opening it, and is encrypted with the same key as the ledger. Exits with 0 when it
+    /// is made and 1 when it cannot be.
+    Backup(Backup),
+    /// Put a copy in the place of a till's ledger. The till must not run.
+    ///
+    /// The ledger that stands there is kept under another name. Refuses a damaged file and one of another device.
+    /// The next start goes on in a new stream, with receipt numbers of a new series. Exits with 0 when it is done
+    /// and 1 when it is refused.
+    Restore(Restore),
     /// Write the picture of a print job.
     Render(Render),
 }
 
 #[derive(Args)]
 struct Serve {
+    /// Folder for copies of the ledger [default: `backups` in the data folder].
+    #[arg(long, value_name = "DIR")]
+    backups: Option<PathBuf>,
     /// Folder with the till's files; made when missing.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -60,9 +75,35 @@ struct Serve {
 }
 
 #[derive(Args)]
-struct Verify {
+struct Backup {
     /// Folder with the till's files.
     #[arg(value_name = "DIR")]
+    data: PathBuf,
+    /// File to make; nothing is ever overwritten [default: a name of its time in `backups` in the data folder].
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Restore {
+    /// Folder with the till's files.
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
+    /// Copy to restore; it stays where it is.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Verify {
+    /// Folder with the till's files, or a file: the ledger or a copy of it.
+    #[arg(value_name = "DIR|FILE")]
     data: PathBuf,
     /// Print the whole report as JSON.
     #[arg(long)]
@@ -106,6 +147,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Task::Serve(options) => serve(options).map(|()| ExitCode::SUCCESS),
         Task::Verify(options) => verify(&options.data, options.json),
+        Task::Backup(options) => backup(&options).map(|()| ExitCode::SUCCESS),
+        Task::Restore(options) => restore(&options).map(|()| ExitCode::SUCCESS),
         Task::Render(options) => render(&options).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
@@ -130,6 +173,7 @@ fn serve(options: Serve) -> anyhow::Result<()> {
     let runtime = RuntimeOptions {
         receipts_dir: options.receipts,
         profiles_dir: options.profiles,
+        backup_dir: options.backups,
         ..RuntimeOptions::new(options.data, env!("CARGO_PKG_VERSION"))
     };
     let enrol = options.server.zip(options.code);
@@ -176,6 +220,38 @@ fn verify(data: &Path, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn wall() -> anyhow::Result<i64> {
+    Ok(till_runtime::clock::Clock::new()
+        .context("no clock")?
+        .now()
+        .wall_ms)
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("cannot write the outcome")
+}
+
+fn backup(options: &Backup) -> anyhow::Result<()> {
+    let made = till_runtime::backup(&options.data, options.to.as_deref(), wall()?)?;
+    if options.json {
+        return say(&serde_json::json!({ "file": made }).to_string());
+    }
+    say(&made.display().to_string())
+}
+
+fn restore(options: &Restore) -> anyhow::Result<()> {
+    let done = till_runtime::restore(&options.data, &options.file, wall()?)?;
+    if options.json {
+        let outcome = serde_json::json!({ "events": done.seq, "set_aside": done.set_aside });
+        return say(&outcome.to_string());
+    }
+    say(&format!("restored up to event {}", done.seq))?;
+    match done.set_aside {
+        Some(aside) => say(&format!("kept: {}", aside.display())),
+        None => Ok(()),
+    }
 }
 
 fn render(options: &Render) -> anyhow::Result<()> {

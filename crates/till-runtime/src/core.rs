@@ -4,7 +4,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
 use domain::ids::JobId;
-use ledger::{Ledger, LedgerError, PrintFilter, PrintJob, PrintKind, PrintState, PrintUpdate};
+use ledger::{
+    Ledger, LedgerError, OpenError, PrintFilter, PrintJob, PrintKind, PrintState, PrintUpdate,
+    StorageKind,
+};
 use printer::{Cause, Event, Job, Outcome};
 use receipt::{Profile, Profiles};
 use sync_client::enrol::{self, EnrolOutcome};
@@ -12,10 +15,11 @@ use sync_client::{Engine, EngineConfig, EngineEvent, Link, Standing, TransportOu
 use till::door::{
     Answer, Command, Enrolment, JobResult, PrinterTarget, RefusalCode, Reply, Request, SyncState,
 };
-use till::{PendingJob, PendingWork, ServerLink, SyncReport, Till, Unparsable};
+use till::{PendingJob, PendingWork, ServerLink, StorageWork, SyncReport, Till, Unparsable};
 
 use crate::clock::Clock;
 use crate::handle::{EventKind, RuntimeOptions, TillEvent};
+use crate::keep::{Chore, ChoreDone};
 use crate::net::{Errand, Purpose, Returned};
 use crate::paper::{StoreCall, StoreError, Wake};
 
@@ -25,6 +29,8 @@ const ENROL_RETRY: Duration = Duration::from_secs(2);
 const ENROL_TRIES: u32 = 3;
 /// Quiet time after which the write-ahead log is moved into the file.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(2);
+/// Quiet time after which a disk that failed is tried again.
+const TRY_WRITING_AFTER: Duration = Duration::from_secs(5);
 /// Longest sleep: the wall clock is looked at again then.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Shortest sleep, so that a timer that is always due does not spin.
@@ -49,6 +55,7 @@ pub(crate) enum Inbox {
     Subscribe(Sender<TillEvent>),
     Net(Returned),
     Store(StoreCall),
+    Kept(ChoreDone),
     PaperDone,
     Stop,
 }
@@ -62,6 +69,29 @@ struct EnrolTry {
     not_before: Instant,
 }
 
+/// The ways to the other threads.
+pub(crate) struct Hands {
+    pub errands: Sender<Errand>,
+    pub wakes: Sender<Wake>,
+    pub chores: Sender<Chore>,
+}
+
+/// When the ledger was copied and when it is to be.
+struct Copies {
+    every: Duration,
+    /// Not before this.
+    next: Instant,
+    /// Head at the last copy.
+    seq: u64,
+    /// Last Z report at the last copy.
+    z: u64,
+    running: bool,
+    /// When something was written last.
+    written: Instant,
+    /// Whether the space for closing the day was asked to be given up.
+    reserve_given_up: bool,
+}
+
 /// The till and what it runs with.
 pub(crate) struct Core {
     till: Till,
@@ -72,6 +102,8 @@ pub(crate) struct Core {
     link: Option<ServerLink>,
     errands: Sender<Errand>,
     wakes: Sender<Wake>,
+    chores: Sender<Chore>,
+    copies: Copies,
     listeners: Vec<Sender<TillEvent>>,
     enrol: Option<EnrolTry>,
     last_contact_wall: Option<i64>,
@@ -91,8 +123,7 @@ impl Core {
         profiles: Profiles,
         options: &RuntimeOptions,
         seed: u64,
-        errands: Sender<Errand>,
-        wakes: Sender<Wake>,
+        hands: Hands,
     ) -> Core {
         let config = EngineConfig {
             poll_ms: options.poll_ms,
@@ -104,6 +135,9 @@ impl Core {
         );
         let link = till.link();
         let head_seq = till.ledger().map_or(0, |ledger| ledger.head().seq);
+        let last_z = till
+            .ledger()
+            .map_or(0, |ledger| ledger.last_z().unwrap_or(0));
         Core {
             till,
             clock,
@@ -111,8 +145,18 @@ impl Core {
             app: options.app.clone(),
             engine: Engine::new(config),
             link,
-            errands,
-            wakes,
+            errands: hands.errands,
+            wakes: hands.wakes,
+            chores: hands.chores,
+            copies: Copies {
+                every: options.backup_every,
+                next: Instant::now(),
+                seq: 0,
+                z: last_z,
+                running: false,
+                written: Instant::now(),
+                reserve_given_up: false,
+            },
             listeners: Vec::new(),
             enrol: None,
             last_contact_wall: None,
@@ -176,6 +220,8 @@ impl Core {
         self.offer_paper();
         self.try_enrol();
         self.try_sync();
+        self.hand_out_chores();
+        self.copy_if_due();
     }
 
     fn sleep(&self) -> Duration {
@@ -191,11 +237,22 @@ impl Core {
         if self.checkpointed_seq != self.head_seq {
             sleep = sleep.min(CHECKPOINT_AFTER);
         }
+        if self
+            .till
+            .ledger()
+            .is_some_and(|ledger| ledger.trouble().is_some())
+        {
+            sleep = sleep.min(TRY_WRITING_AFTER);
+        }
+        if let Some(wait) = self.copy_wait() {
+            sleep = sleep.min(wait.max(CHECKPOINT_AFTER));
+        }
         sleep.max(SLEEP_MIN)
     }
 
     /// Nobody asked for anything for a while: the one moment at which a checkpoint delays no sale.
     fn idle(&mut self) {
+        self.try_writing();
         if self.checkpointed_seq == self.head_seq {
             return;
         }
@@ -232,6 +289,7 @@ impl Core {
                 Purpose::Enrol(job) => self.take_enrol(job, returned),
             },
             Inbox::Store(call) => self.take_store(call),
+            Inbox::Kept(done) => self.take_chore(done),
             Inbox::PaperDone | Inbox::Stop => {}
         }
     }
@@ -239,6 +297,8 @@ impl Core {
     /// Sockets and files are closed in an order that leaves no job in doubt that need not be.
     fn finish(mut self, inbox: &Receiver<Inbox>) {
         let (errands, wakes) = (self.errands.clone(), self.wakes.clone());
+        // A copy or check under way is not waited for: it appears whole or not at all.
+        self.chores = std::sync::mpsc::channel().0;
         // Hanging up ends the other threads; the fields are replaced by channels nobody reads.
         self.errands = std::sync::mpsc::channel().0;
         self.wakes = std::sync::mpsc::channel().0;
@@ -254,6 +314,7 @@ impl Core {
                 | Inbox::Command { .. }
                 | Inbox::Subscribe(_)
                 | Inbox::Net(_)
+                | Inbox::Kept(_)
                 | Inbox::Stop => {}
             }
         }
@@ -277,6 +338,7 @@ impl Core {
         }
         let head = self.till.ledger().map_or(0, |ledger| ledger.head().seq);
         if head != self.head_seq {
+            self.copies.written = Instant::now();
             self.head_seq = head;
             self.tell(EventKind::Status);
         }
@@ -288,6 +350,132 @@ impl Core {
             Err(error) => {
                 tracing::error!(cause = %error, "a command of the program itself was left out");
                 None
+            }
+        }
+    }
+}
+
+/// Disk, copies and checks.
+impl Core {
+    fn hand_out_chores(&mut self) {
+        let wall = self.clock.now().wall_ms;
+        for asked in self.till.take_storage_jobs() {
+            let job = asked.job;
+            let chore = match asked.work {
+                StorageWork::BackUp => Chore::BackUp {
+                    job: Some(job),
+                    wall,
+                },
+                StorageWork::Verify => Chore::Verify(job),
+            };
+            if self.chores.send(chore).is_err() {
+                self.chore_finished(job, failed(RefusalCode::Internal));
+            }
+        }
+        let trouble = self.till.ledger().and_then(Ledger::trouble);
+        if trouble == Some(StorageKind::Full) && !self.copies.reserve_given_up {
+            self.copies.reserve_given_up = self.chores.send(Chore::GiveUpReserve).is_ok();
+        }
+    }
+
+    /// Time until a copy is due; none when nothing was written since the last.
+    fn copy_wait(&self) -> Option<Duration> {
+        let ledger = self.till.ledger()?;
+        if self.copies.running || ledger.head().seq == self.copies.seq {
+            return None;
+        }
+        // A closed day is copied at once.
+        if ledger.last_z().is_ok_and(|z| z != self.copies.z) {
+            return Some(Duration::ZERO);
+        }
+        Some(self.copies.next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Starts a copy, but never while somebody sells. Questions about the status do not count as work.
+    fn copy_if_due(&mut self) {
+        if self.copies.written.elapsed() < CHECKPOINT_AFTER
+            || self.till.is_selling()
+            || self.copy_wait() != Some(Duration::ZERO)
+        {
+            return;
+        }
+        let wall = self.clock.now().wall_ms;
+        self.copies.running = self.chores.send(Chore::BackUp { job: None, wall }).is_ok();
+        if let Some(ledger) = self.till.ledger() {
+            self.copies.seq = ledger.head().seq;
+            self.copies.z = ledger.last_z().unwrap_or(self.copies.z);
+        }
+        self.copies.next = Instant::now() + self.copies.every;
+    }
+
+    fn take_chore(&mut self, done: ChoreDone) {
+        match done {
+            ChoreDone::Seen(report) => {
+                self.till.report_storage(report);
+                self.engine.pause_pulls(report.is_low());
+                if !report.reserve_used {
+                    self.copies.reserve_given_up = false;
+                }
+                if let Some(made) = report.last_backup_wall
+                    && self.copies.seq == 0
+                {
+                    // A till that is started often is not copied more often.
+                    let age = self.clock.now().wall_ms.saturating_sub(made);
+                    let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+                    self.copies.next = Instant::now() + self.copies.every.saturating_sub(age);
+                }
+                self.tell(EventKind::Status);
+            }
+            ChoreDone::BackedUp { job, outcome } => {
+                self.copies.running = false;
+                let result = match outcome {
+                    Ok(()) => JobResult::BackedUp {},
+                    Err(error) => {
+                        tracing::error!(cause = %error, "the ledger was not copied");
+                        failed(match error {
+                            OpenError::Full => RefusalCode::DiskFull,
+                            _ => RefusalCode::StorageFailed,
+                        })
+                    }
+                };
+                if let Some(job) = job {
+                    self.chore_finished(job, result);
+                }
+            }
+            ChoreDone::Verified(job, outcome) => {
+                let result = match outcome {
+                    Ok(what) => JobResult::Verified {
+                        ok: what.is_none(),
+                        what,
+                    },
+                    Err(what) => JobResult::Verified {
+                        ok: false,
+                        what: Some(what),
+                    },
+                };
+                self.chore_finished(job, result);
+            }
+        }
+    }
+
+    fn chore_finished(&mut self, job: JobId, result: JobResult) {
+        self.internal(Command::JobFinished { job, result });
+        self.tell(EventKind::Status);
+    }
+
+    /// After a failed write the till cannot know that the disk is back unless something is written.
+    fn try_writing(&mut self) {
+        let Some(ledger) = self.till.ledger_mut() else {
+            return;
+        };
+        if ledger.trouble().is_none() {
+            return;
+        }
+        let tried: Result<(), LedgerError> = ledger.write(|tx| tx.set_local("storage.tried", ""));
+        match tried {
+            Ok(()) => self.tell(EventKind::Status),
+            Err(error) => {
+                tracing::warn!(cause = %error, "the ledger still cannot be written");
             }
         }
     }
@@ -721,8 +909,11 @@ mod tests {
             Profiles::built_in(),
             &options,
             1,
-            errands,
-            wakes,
+            Hands {
+                errands,
+                wakes,
+                chores: std::sync::mpsc::channel().0,
+            },
         );
         let claim = |core: &mut Core, generation: u64| {
             let (reply, answer) = sync_channel(1);

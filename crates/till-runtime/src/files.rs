@@ -3,15 +3,37 @@
 use std::path::{Path, PathBuf};
 
 use domain::ids::JobId;
-use ledger::{Ledger, LedgerError, OpenError, VerifyReport};
+use ledger::{FileKey, Ledger, LedgerError, OpenError, VerifyReport};
 use receipt::{Document, Profiles, Renderer};
+use tempfile::TempDir;
 
 /// Name of the ledger in a data folder.
-const LEDGER_FILE: &str = "ledger.db";
+pub(crate) const LEDGER_FILE: &str = "ledger.db";
 
 /// Why a data folder cannot be looked into.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
+    /// The till of this folder is running.
+    #[error("the till is running: stop it first")]
+    InUse,
+    /// The folder has no device key, so no ledger can belong to it.
+    #[error("the folder holds no device key: it is no till's data folder")]
+    NoDevice,
+    /// The file is another device's.
+    #[error("the file belongs to another device")]
+    Foreign,
+    /// The file does not hold together.
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
+    /// The copy cannot be made.
+    #[error("the copy cannot be made")]
+    Copy(#[source] OpenError),
+    /// The key of the files cannot be used.
+    #[error("the key cannot be used")]
+    Key(#[source] till::OpenTillError),
+    /// The folder cannot be read or changed.
+    #[error("the folder cannot be used")]
+    Folder(#[source] std::io::Error),
     /// There is no ledger: the device was never enrolled, or this is another folder.
     #[error("there is no ledger in {path}")]
     NoLedger {
@@ -44,22 +66,60 @@ pub enum InspectError {
     },
 }
 
-fn open(data_dir: &Path) -> Result<Ledger, InspectError> {
-    match Ledger::open_read_only(&data_dir.join(LEDGER_FILE)) {
-        Ok(ledger) => Ok(ledger),
+/// Opens the ledger of a data folder for reading, with the key that lies there.
+pub(crate) fn open(data_dir: &Path) -> Result<Ledger, InspectError> {
+    open_file(&data_dir.join(LEDGER_FILE)).map(|(ledger, _)| ledger)
+}
+
+/// The key for a file: beside it, or in the folder above, where the copies of a till lie.
+pub(crate) fn key_for(file: &Path) -> Result<Option<FileKey>, till::OpenTillError> {
+    let absolute = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    for folder in absolute.ancestors().skip(1).take(2) {
+        if let Some(key) = till::read_file_key(folder)? {
+            return Ok(Some(key));
+        }
+    }
+    Ok(None)
+}
+
+/// Opens a ledger for reading. On a medium that cannot be written SQLite cannot read a file with a log beside
+/// it, so both are copied where there is room; the copy lives as long as what is returned with the ledger.
+fn open_file(path: &Path) -> Result<(Ledger, Option<TempDir>), InspectError> {
+    let key = key_for(path).map_err(InspectError::Key)?;
+    match Ledger::open_read_only_with(path, key.as_ref()) {
+        Ok(ledger) => Ok((ledger, None)),
         Err(OpenError::NotFound) => Err(InspectError::NoLedger {
-            path: data_dir.to_owned(),
+            path: path.parent().unwrap_or(path).to_owned(),
         }),
+        Err(OpenError::ReadOnly) if with_log(path).exists() => {
+            let place = tempfile::tempdir().map_err(InspectError::Folder)?;
+            let copy = place.path().join(LEDGER_FILE);
+            std::fs::copy(path, &copy)
+                .and_then(|_| std::fs::copy(with_log(path), with_log(&copy)))
+                .map_err(InspectError::Folder)?;
+            let ledger = Ledger::open_read_only_with(&copy, key.as_ref());
+            Ok((ledger.map_err(InspectError::Open)?, Some(place)))
+        }
         Err(error) => Err(InspectError::Open(error)),
     }
 }
 
-/// Recomputes everything in the ledger of `data_dir` from its stored bytes; works beside a running till.
+fn with_log(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}-wal", path.display()))
+}
+
+/// Recomputes everything in a ledger from its stored bytes; works beside a running till, on copies, and on
+/// media that cannot be written. `path` is a data folder or a file.
 ///
 /// # Errors
 /// [`InspectError`]; what is wrong inside a readable ledger stands in the report.
-pub fn verify(data_dir: &Path) -> Result<VerifyReport, InspectError> {
-    Ok(open(data_dir)?.verify()?)
+pub fn verify(path: &Path) -> Result<VerifyReport, InspectError> {
+    let (ledger, _place) = if path.is_dir() {
+        open_file(&path.join(LEDGER_FILE))?
+    } else {
+        open_file(path)?
+    };
+    Ok(ledger.verify()?)
 }
 
 /// The picture of a print job, as PNG, in the width of a printer `profile`.

@@ -1,8 +1,10 @@
 //! Starting and stopping a till, and the way in for its shells.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use domain::ids::RequestId;
 use ledger::OpenError;
@@ -13,8 +15,10 @@ use till::door::{Answer, Command, Request};
 use till::{OpenTillError, Till, Unparsable};
 
 use crate::clock::{Clock, NoEntropy, random_bytes};
-use crate::core::{Core, Inbox};
-use crate::{net, paper};
+use crate::copies::BACKUP_FOLDER;
+use crate::core::{Core, Hands, Inbox};
+use crate::disk::{Disk, SystemDisk};
+use crate::{keep, net, paper};
 
 /// How a till runs.
 #[derive(Debug, Clone)]
@@ -25,6 +29,14 @@ pub struct RuntimeOptions {
     pub receipts_dir: Option<PathBuf>,
     /// Folder with further printer profiles.
     pub profiles_dir: Option<PathBuf>,
+    /// Folder for copies of the ledger, `backups` in the data folder unless said otherwise.
+    pub backup_dir: Option<PathBuf>,
+    /// Longest time between two copies while the till sells.
+    pub backup_every: Duration,
+    /// Where the room on the disk is asked for.
+    pub disk: Arc<dyn Disk>,
+    /// Pause between two looks at the disk.
+    pub disk_every: Duration,
     /// Version of the program.
     pub app: String,
     /// Milliseconds between polls of the server when nothing waits.
@@ -37,6 +49,10 @@ impl RuntimeOptions {
         RuntimeOptions {
             data_dir,
             receipts_dir: None,
+            backup_dir: None,
+            backup_every: Duration::from_secs(3_600),
+            disk: Arc::new(SystemDisk),
+            disk_every: Duration::from_secs(10),
             profiles_dir: None,
             app: app.to_owned(),
             poll_ms: 15_000,
@@ -218,6 +234,17 @@ impl Runtime {
         let (inbox, messages) = channel();
         let (errands, errand_queue) = channel();
         let (wakes, wake_queue) = channel();
+        let (chores, chore_queue) = channel();
+        let keep_options = keep::KeepOptions {
+            data_dir: options.data_dir.clone(),
+            backup_dir: options
+                .backup_dir
+                .clone()
+                .unwrap_or_else(|| options.data_dir.join(BACKUP_FOLDER)),
+            key: till.file_key().copied(),
+            disk: Arc::clone(&options.disk),
+            look_every: options.disk_every,
+        };
         let mut seed = [0; 8];
         seed.copy_from_slice(&random_bytes()?[..8]);
         let core = Core::new(
@@ -226,8 +253,11 @@ impl Runtime {
             profiles,
             &options,
             u64::from_be_bytes(seed),
-            errands,
-            wakes,
+            Hands {
+                errands,
+                wakes,
+                chores,
+            },
         );
         let paper_options = paper::PaperOptions {
             receipts_dir,
@@ -241,6 +271,10 @@ impl Runtime {
             paper::run(paper_options, &wake_queue, back.clone());
             // The till may be gone by now; then nobody waits for this.
             let _ = back.send(Inbox::PaperDone);
+        })?;
+        let back = inbox.clone();
+        spawn("till-keep", move || {
+            keep::run(&keep_options, &chore_queue, &back);
         })?;
         let till = spawn("till", move || core.run(&messages))?;
         Ok(Runtime {

@@ -6,12 +6,16 @@
 //! read `core.rs`: everything that changes the till happens there, in one thread, in the order it came.
 
 pub mod clock;
+mod copies;
 mod core;
+pub mod disk;
 mod files;
 mod handle;
+mod keep;
 mod net;
 mod paper;
 
+pub use copies::{Restored, backup, restore};
 pub use domain::ids::JobId;
 pub use files::{InspectError, render, verify};
 pub use handle::{

@@ -23,4 +23,6 @@ mod views;
 
 pub use enrol::{PendingJob, PendingWork, ServerLink};
 pub use storage::{ROOM_LOW, ROOM_NONE, StorageJob, StorageReport, StorageWork, read_file_key};
-pub use till::{Context, OpenTillError, SyncReport, Till, Unparsable};
+pub use till::{
+    Context, LOCK_FILE, OpenTillError, SyncReport, Till, Unparsable, device_public_key,
+};

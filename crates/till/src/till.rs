@@ -26,7 +26,8 @@ use crate::storage::{Storage, StorageWork};
 pub(crate) const LEDGER_FILE: &str = "ledger.db";
 pub(crate) const DRAFTS_FILE: &str = "drafts.db";
 const KEY_FILE: &str = "device.key";
-const LOCK_FILE: &str = "till.lock";
+/// Name of the file in the data folder that a running program holds locked.
+pub const LOCK_FILE: &str = "till.lock";
 /// Drawer of a till that has one.
 const DRAWER: u32 = 1;
 
@@ -800,6 +801,20 @@ fn device_key(path: &Path, entropy: &mut Entropy) -> Result<SigningKey, OpenTill
         .map_err(failed)?;
     file.sync_all().map_err(failed)?;
     Ok(key)
+}
+
+/// Public half of the device key in `data_dir`, hexadecimal; none where no key was made.
+///
+/// # Errors
+/// [`OpenTillError::BadKey`], [`OpenTillError::DataDir`].
+pub fn device_public_key(data_dir: &Path) -> Result<Option<String>, OpenTillError> {
+    let path = data_dir.join(KEY_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    // With a key in place no randomness is asked for.
+    let key = device_key(&path, &mut Entropy::new([0; 32]))?;
+    Ok(Some(Digest(key.verifying_key().to_bytes()).to_string()))
 }
 
 /// Events looked back on for carts that lag; a cart in hand is younger than that.

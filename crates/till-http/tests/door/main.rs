@@ -1,5 +1,6 @@
 //! The real `hanout-till` against a real server in this process: what outsiders rely on.
 
+mod copies;
 mod program;
 
 use std::io::{Read as _, Write as _};
@@ -537,6 +538,8 @@ fn a_start_that_cannot_be_is_one_clear_line() {
         vec!["--help"],
         vec!["serve", "--help"],
         vec!["verify", "--help"],
+        vec!["backup", "--help"],
+        vec!["restore", "--help"],
         vec!["render", "--help"],
     ] {
         let output = run(&arguments);

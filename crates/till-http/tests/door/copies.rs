@@ -1,0 +1,159 @@
+//! Copying, checking and restoring by the program's own commands.
+
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+use testkit::shop::{BALL, Setup, Shop};
+
+use crate::program::{Till, run};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of letters")
+}
+
+fn refused(output: &Output, words: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(words) && said.lines().count() == 1, "{said}");
+}
+
+fn done(output: &Output) -> Value {
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn sell(shop: &mut Shop) {
+    shop.try_open().expect("opens");
+    shop.scan(BALL);
+    shop.pay_cash(None);
+    shop.close_till();
+}
+
+#[test]
+fn a_copy_is_made_beside_the_till_checked_and_restored() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.open();
+    shop.close_till();
+    sell(&mut shop);
+    let data = shop.folder().to_owned();
+    let place = tempfile::tempdir().expect("folder");
+    let file = place.path().join("copy.db");
+    let running = Till::start(&data, &[]);
+    let made = done(&run(&[
+        "backup",
+        text(&data),
+        "--to",
+        text(&file),
+        "--json",
+    ]));
+    assert_eq!(made["file"], text(&file));
+    refused(
+        &run(&["backup", text(&data), "--to", text(&file)]),
+        "cannot be made",
+    );
+    refused(
+        &run(&["restore", text(&data), text(&file)]),
+        "stop it first",
+    );
+    assert!(run(&["verify", text(&data)]).status.success());
+    assert!(run(&["verify", text(&file)]).status.success());
+    running.stop();
+    let named = run(&["backup", text(&data)]);
+    assert!(named.status.success(), "{named:?}");
+    assert!(String::from_utf8_lossy(&named.stdout).contains("backups"));
+
+    let before = events(&data);
+    sell(&mut shop);
+    assert!(events(&data) > before);
+    let restored = done(&run(&["restore", text(&data), text(&file), "--json"]));
+    assert_eq!(restored["events"], before);
+    assert_eq!(events(&data), before);
+    // Nothing is lost: what stood there is a ledger under another name.
+    let aside = restored["set_aside"].as_str().expect("a name");
+    assert!(run(&["verify", aside]).status.success());
+    let report = done(&run(&["verify", aside, "--json"]));
+    assert!(heads(&report) > before);
+}
+
+#[test]
+fn a_damaged_a_foreign_and_no_file_are_refused_and_nothing_changes() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.open();
+    shop.close_till();
+    sell(&mut shop);
+    let data = shop.folder().to_owned();
+    let place = tempfile::tempdir().expect("folder");
+    let file = place.path().join("copy.db");
+    done(&run(&[
+        "backup",
+        text(&data),
+        "--to",
+        text(&file),
+        "--json",
+    ]));
+    let before = std::fs::read(data.join("ledger.db")).expect("readable");
+
+    let db = rusqlite::Connection::open(&file).expect("opens");
+    db.execute_batch("UPDATE books SET state = json_set(state, '$.perpetual_minor', 1)")
+        .expect("edited");
+    db.close().expect("closed");
+    refused(&run(&["restore", text(&data), text(&file)]), "damaged");
+    assert_eq!(run(&["verify", text(&file)]).status.code(), Some(1));
+
+    let mut other = Setup::morocco().on_folder().unenrolled();
+    other.enrol();
+    other.close_till();
+    let foreign = other.folder().join("ledger.db");
+    std::fs::write(other.folder().join("device.key"), "22".repeat(32)).expect("written");
+    let copy = data.join("device.key");
+    let own = std::fs::read(&copy).expect("a key");
+    std::fs::write(&copy, "33".repeat(32)).expect("written");
+    refused(
+        &run(&["restore", text(&data), text(&foreign)]),
+        "another device",
+    );
+    std::fs::write(&copy, own).expect("written");
+
+    let nothing = place.path().join("nothing.db");
+    refused(&run(&["restore", text(&data), text(&nothing)]), "opened");
+    std::fs::write(&nothing, "a letter").expect("written");
+    refused(&run(&["restore", text(&data), text(&nothing)]), "opened");
+    refused(&run(&["backup", text(place.path())]), "no ledger");
+    refused(
+        &run(&["restore", text(place.path()), text(&file)]),
+        "no device key",
+    );
+    assert!(std::fs::read(data.join("ledger.db")).expect("readable") == before);
+    for argument in ["backup", "restore"] {
+        assert_eq!(run(&[argument]).status.code(), Some(2));
+    }
+}
+
+/// Where SQLite can make no shared memory beside a log, as on a medium that cannot be written, a copy of both
+/// is read: nothing of the log is left out.
+#[test]
+fn a_log_on_a_medium_that_cannot_be_written_is_read_all_the_same() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.open();
+    shop.scan(BALL);
+    shop.pay_cash(None);
+    let expected = shop.ledger().head().seq;
+    let place = tempfile::tempdir().expect("folder");
+    for name in ["ledger.db", "ledger.db-wal"] {
+        std::fs::copy(shop.folder().join(name), place.path().join(name)).expect("copied");
+    }
+    std::fs::create_dir(place.path().join("ledger.db-shm")).expect("in the way");
+    let report = done(&run(&["verify", text(place.path()), "--json"]));
+    assert_eq!(heads(&report), expected);
+}
+
+fn heads(report: &Value) -> u64 {
+    let streams = report["streams"].as_object().expect("streams");
+    let heads = streams.values().map(|head| head["seq"].as_u64());
+    heads.map(|seq| seq.expect("a number")).max().expect("one")
+}
+
+fn events(data: &Path) -> u64 {
+    heads(&done(&run(&["verify", text(data), "--json"])))
+}
