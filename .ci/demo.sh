@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 bin=${CARGO_TARGET_DIR:-target}/debug
 demo=$PWD/.demo
 mkdir -p "$demo/receipts"
+# The demo leaves nothing outside of its folder, so its ledger's witness is in there too.
+export HANOUT_WITNESS_DIR=$demo/witness
 
 # One run at a time: a second one would fight for the same files.
 exec 9>"$demo/lock"

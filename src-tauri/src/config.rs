@@ -15,13 +15,16 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads `HANOUT_DATA_DIR` (else `data_dir` of the platform), `HANOUT_RECEIPTS_DIR`, and `HANOUT_SERVER`
-    /// with `HANOUT_CODE`. Empty values count as absent.
+    /// Reads `HANOUT_DATA_DIR` (else `data_dir` of the platform), `HANOUT_RECEIPTS_DIR`, `HANOUT_WITNESS_DIR`, and
+    /// `HANOUT_SERVER` with `HANOUT_CODE`. Empty values count as absent.
     pub fn new(data_dir: PathBuf, variable: impl Fn(&str) -> Option<OsString>) -> Config {
         let value = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| value(name).and_then(|value| value.into_string().ok());
         let data_dir = value("HANOUT_DATA_DIR").map_or(data_dir, PathBuf::from);
         let mut runtime = RuntimeOptions::new(data_dir, env!("CARGO_PKG_VERSION"));
+        // Where the platform names no folder for state, the app has one of its own beside its data.
+        let beside = || Some(runtime.data_dir.parent()?.join("witness"));
+        runtime.witness_dir = till_runtime::witness_dir(&variable).or_else(beside);
         runtime.receipts_dir = value("HANOUT_RECEIPTS_DIR").map(PathBuf::from);
         Config {
             runtime,

@@ -114,6 +114,7 @@ async function checkLayout(page, where) {
 
 async function sale(browser, { lang, width, height, name }) {
   const scratch = mkdtempSync(join(tmpdir(), 'hanout-e2e-'));
+  process.env.HANOUT_WITNESS_DIR = join(scratch, 'witness');
   const running = [];
   const faults = [];
   try {

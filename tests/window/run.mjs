@@ -470,6 +470,7 @@ async function refused(fault, folder, picture, driverFor) {
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'hanout-window-'));
+process.env.HANOUT_WITNESS_DIR = join(scratch, 'witness');
 let cleaning;
 const clean = () => {
   cleaning ||= (async () => {

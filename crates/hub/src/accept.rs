@@ -3,7 +3,9 @@
 //! A push whose chain or signature is wrong changes nothing. After that every event of the contiguous new part is
 //! stored as it came and acknowledged; one that cannot be read or does not hold is quarantined, and the next one goes on.
 
-use domain::event::{Event, EventError, Fact, SaleBody, chain_hash, genesis_hash};
+use domain::event::{
+    Adopted, Event, EventError, Fact, Original, SaleBody, chain_hash, genesis_hash,
+};
 use domain::ids::{DeviceId, Digest, EventId, LocationId, StreamId};
 use domain::money::Currency;
 use domain::stock::EventRef;
@@ -15,7 +17,7 @@ use sync_protocol::{
 
 use crate::devices::internal;
 use crate::feeds::{feeds_of, pages};
-use crate::fold::{Fold, FoldError, Origin};
+use crate::fold::{Fold, FoldError, Origin, branch_of};
 use crate::lifecycle::{Hub, Identity, epoch};
 use crate::own_stream::{last_hlc, set_hlc};
 use crate::shops::{store_config, to_row};
@@ -37,6 +39,9 @@ pub const QUARANTINE_CODES: &[&str] = &[
     "unknown_location",
     "wrong_currency",
     "clock_ahead",
+    "contested_count",
+    "contested_closing",
+    "bad_adoption",
     "overflow",
 ];
 
@@ -394,9 +399,15 @@ impl Intake<'_, '_> {
             Ok((event, _)) => Some(event.id),
             Err((id, _)) => *id,
         };
-        let id_taken = match id {
-            Some(id) => self.tx.event_id_known(id)?,
-            None => false,
+        // It came inside an adopting event before: what it does has been done.
+        let known_inside = match id {
+            Some(id) => self.adopted_as(id)?,
+            None => None,
+        };
+        let id_taken = match (&known_inside, id) {
+            (Some(inside), _) => !(inside.bytes == bytes && self.is_owners(inside.adopter)?),
+            (None, Some(id)) => self.tx.event_id_known(id)?,
+            (None, None) => false,
         };
         self.tx.insert_event(&NewEvent {
             stream,
@@ -408,7 +419,12 @@ impl Intake<'_, '_> {
         })?;
         let verdict = match read {
             _ if id_taken => Err("duplicate_id"),
-            Ok((event, fact)) => self.check_and_fold(&event, &fact)?,
+            _ if known_inside.is_some() => Ok(()),
+            Ok((event, Fact::Adopted(adopted))) => self.adopt(&event, &adopted)?,
+            Ok((event, fact)) => {
+                let verdict = self.check(&event, &fact)?;
+                self.fold_checked(verdict, &event, &fact, None)?
+            }
             Err((_, code)) => Err(code),
         };
         if let Err(code) = verdict {
@@ -418,17 +434,88 @@ impl Intake<'_, '_> {
         Ok(())
     }
 
-    fn check_and_fold(
+    /// Folds what is inside an adopting event, unless it has been here before, by itself or inside another.
+    fn adopt(&mut self, event: &Event, adopted: &Adopted) -> Result<Verdict, StoreError> {
+        let Some(original) = adopted.original() else {
+            return Ok(Err("bad_adoption"));
+        };
+        let id = original.event.id;
+        if let Some((stream, seq, bytes)) = self.tx.event_by_id(id)? {
+            if bytes != original.bytes || !self.is_owners(stream)? {
+                return Ok(Err("duplicate_id"));
+            }
+            // What does not hold by itself does not hold inside another either.
+            let aside = self.tx.quarantined(stream, seq, seq)?;
+            let known = QUARANTINE_CODES.iter().copied();
+            return Ok(match aside.into_iter().next() {
+                Some((_, code)) => Err(known
+                    .into_iter()
+                    .find(|known| *known == code)
+                    .unwrap_or("bad_adoption")),
+                None => Ok(()),
+            });
+        }
+        if let Some(inside) = self.adopted_as(id)? {
+            let same = inside.bytes == original.bytes && self.is_owners(inside.adopter)?;
+            return Ok(if same { Ok(()) } else { Err("duplicate_id") });
+        }
+        // The stream that it was written to is another till's.
+        if self.tx.stream(original.at.stream)?.is_some() && !self.is_owners(original.at.stream)? {
+            return Ok(Err("bad_adoption"));
+        }
+        let fact = match original.event.fact() {
+            Ok(fact) => fact,
+            Err(EventError::Unknown { .. }) => return Ok(Err("unknown_kind")),
+            Err(EventError::NotStrict(_)) => return Ok(Err("bad_body")),
+        };
+        let verdict = match &fact {
+            // It opened a stream of this till under a key of its time.
+            Fact::StreamOpened(_) if original.event.seq == 1 => Ok(()),
+            fact => self.check(&original.event, fact)?,
+        };
+        self.fold_checked(verdict, &original.event, &fact, Some((event, id)))
+    }
+
+    /// Where the event with this id was adopted, if it was.
+    fn adopted_as(&self, id: EventId) -> Result<Option<Inside>, StoreError> {
+        let Some((adopter, seq)) = self.tx.adopted(id)? else {
+            return Ok(None);
+        };
+        let bytes = self
+            .tx
+            .event_bytes(adopter, seq)?
+            .ok_or(StoreError::Corrupt("adopted"))?;
+        let original = original_in(&bytes).ok_or(StoreError::Corrupt("adopted"))?;
+        Ok(Some(Inside {
+            adopter,
+            bytes: original.bytes,
+        }))
+    }
+
+    /// Whether a known stream is one of the same till as the one that is taken in.
+    fn is_owners(&self, stream: StreamId) -> Result<bool, StoreError> {
+        // The stream that is taken in is stored at the end of its first push.
+        Ok(self.tx.stream(stream)?.is_none_or(|row| {
+            row.store.as_ref() == Some(&self.owner.store)
+                && row.till.as_ref() == Some(&self.owner.till)
+        }))
+    }
+
+    /// Folds what was found to hold; `inside` is the adopting event and the id of what it adopts.
+    fn fold_checked(
         &mut self,
+        verdict: Verdict,
         event: &Event,
         fact: &Fact,
-    ) -> Result<Result<(), &'static str>, StoreError> {
-        if let Err(code) = self.check(event, fact) {
+        inside: Option<(&Event, EventId)>,
+    ) -> Result<Verdict, StoreError> {
+        if let Err(code) = verdict {
             return Ok(Err(code));
         }
         self.clock = self.clock.observe(event.hlc, self.now.wall_ms);
         let origin = Origin {
             till: Some((self.owner.store.clone(), self.owner.till.clone())),
+            branch: branch_of(event.id),
         };
         let at = EventRef {
             stream: event.stream,
@@ -436,14 +523,33 @@ impl Intake<'_, '_> {
             hlc: event.hlc,
         };
         let (tx, fold) = (self.tx, &mut self.fold);
-        match tx.savepoint(|| fold.apply(&origin, &at, fact)) {
+        let folded = tx.savepoint(|| {
+            if let Some((adopting, id)) = inside {
+                tx.insert_adopted(id, adopting.stream, adopting.seq)?;
+            }
+            fold.apply(&origin, &at, fact)
+        });
+        match folded {
             Ok(()) => Ok(Ok(())),
             Err(FoldError::Overflow) => Ok(Err("overflow")),
             Err(FoldError::Store(error)) => Err(error),
         }
     }
 
-    fn check(&self, event: &Event, fact: &Fact) -> Result<(), &'static str> {
+    fn check(&self, event: &Event, fact: &Fact) -> Result<Verdict, StoreError> {
+        if matches!(fact, Fact::StockCounted(_)) && self.tx.is_count(event.stream, event.seq)? {
+            // The other branch of a fork counted here, and a count is known by its place.
+            return Ok(Err("contested_count"));
+        }
+        if matches!(fact, Fact::ShiftClosed(_) | Fact::PeriodClosed(_))
+            && self.tx.is_closing(event.stream, event.seq)?
+        {
+            return Ok(Err("contested_closing"));
+        }
+        Ok(self.check_fact(event, fact))
+    }
+
+    fn check_fact(&self, event: &Event, fact: &Fact) -> Verdict {
         if (event.seq == 1) != matches!(fact, Fact::StreamOpened(_)) {
             return Err("bad_opening");
         }
@@ -495,6 +601,24 @@ impl Intake<'_, '_> {
             return Err("wrong_currency");
         }
         domain::sale::check(sale).map_err(|_| "sale_does_not_hold")
+    }
+}
+
+/// Whether an event holds, or why not.
+type Verdict = Result<(), &'static str>;
+
+/// An event that came inside another.
+struct Inside {
+    /// Stream of the adopting event.
+    adopter: StreamId,
+    bytes: Vec<u8>,
+}
+
+/// What an adopting event holds.
+pub(crate) fn original_in(bytes: &[u8]) -> Option<Original> {
+    match Event::decode(bytes).ok()?.fact().ok()? {
+        Fact::Adopted(adopted) => adopted.original(),
+        _ => None,
     }
 }
 

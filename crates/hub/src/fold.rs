@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::event::{Event, Fact, SaleBody, StockCounted};
-use domain::ids::{LocationId, StoreId, TillId, VariantId};
+use domain::ids::{EventId, LocationId, StoreId, TillId, VariantId};
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef};
 use sync_protocol::FeedName;
@@ -32,6 +32,14 @@ pub(crate) enum FoldError {
 pub(crate) struct Origin {
     /// None for the hub's own stream.
     pub till: Option<(StoreId, TillId)>,
+    /// Tells apart events of forked branches at one place.
+    pub branch: i64,
+}
+
+/// The branch of an event: a part of its own id, so that it is the same by whichever way it came.
+pub(crate) fn branch_of(id: EventId) -> i64 {
+    let (_, tail) = id.0.as_u64_pair();
+    tail.cast_signed()
 }
 
 /// Folds events within one transaction; stock rows are written once, at the end.
@@ -50,7 +58,7 @@ impl<'t, 'c> Fold<'t, 'c> {
 
     pub fn apply(&mut self, origin: &Origin, at: &EventRef, fact: &Fact) -> Result<(), FoldError> {
         for (key, movement) in kept_movements(at, fact) {
-            self.movement(key, movement)?;
+            self.movement(key, movement, origin.branch)?;
         }
         book(self.tx, origin, at, fact)?;
         match fact {
@@ -97,9 +105,14 @@ impl<'t, 'c> Fold<'t, 'c> {
             .insert(key.variant);
     }
 
-    fn movement(&mut self, key: StockKey, movement: KeptMovement) -> Result<(), FoldError> {
+    fn movement(
+        &mut self,
+        key: StockKey,
+        movement: KeptMovement,
+        branch: i64,
+    ) -> Result<(), FoldError> {
         self.touch(&key);
-        self.tx.insert_movement(&key, &movement)?;
+        self.tx.insert_movement(&key, &movement, branch)?;
         let mut state = self.tx.stock(&key)?;
         let anchor = self.tx.anchor_of(&key, &state)?;
         if counts(&movement, anchor.as_ref()) {
@@ -186,6 +199,7 @@ pub(crate) fn book_everything(tx: &Tx<'_>) -> StoreResult<()> {
         };
         let origin = Origin {
             till: Some((store.clone(), till.clone())),
+            branch: 0,
         };
         let aside: BTreeSet<u64> = tx
             .quarantined(row.stream, 1, row.head_seq)?

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::catalog::{Names, Style, Variant};
-use domain::ids::{DeviceId, LocationId, StoreId, TillId, VariantId};
+use domain::event::{Event, Fact, StreamHead, StreamReason};
+use domain::ids::{DeviceId, LocationId, StoreId, StreamId, TillId, VariantId};
 use domain::money::Currency;
 use domain::quantity::Quantity;
 use domain::text::fold_for_search;
@@ -15,7 +16,7 @@ use sync_protocol::{DeviceStatus, FeedName};
 use crate::devices::token_hash;
 use crate::lifecycle::Hub;
 use crate::shops::{AdminError, from_row};
-use crate::store::{AdminRow, StoreError, StoreResult, Tx, VariantRow};
+use crate::store::{AdminRow, StoreError, StoreResult, StreamRow, Tx, VariantRow};
 
 /// How long a sign-in of an administrator holds, in milliseconds.
 const LOGIN_LIFE_MS: i64 = 12 * 60 * 60 * 1_000;
@@ -159,6 +160,28 @@ pub struct TillLine {
     pub revoked: bool,
     /// Version of its program.
     pub app: String,
+    /// Its streams in the order of their first events; more than one says that a ledger was restored, copied or
+    /// damaged.
+    pub streams: Vec<StreamLine>,
+}
+
+/// A stream of a till, and why it began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StreamLine {
+    /// Series, as its receipts print it.
+    pub series: String,
+    /// Stream.
+    pub stream: StreamId,
+    /// Why it began.
+    pub reason: StreamReason,
+    /// Wall clock of the till when it began, milliseconds since 1970.
+    pub opened: i64,
+    /// The head that it goes on from.
+    pub previous: Option<StreamHead>,
+    /// What the witness held, when that was another head.
+    pub witness: Option<StreamHead>,
+    /// Last event received.
+    pub head_seq: u64,
 }
 
 /// Why an administrator may not sign in now.
@@ -173,6 +196,32 @@ pub enum SignInError {
     /// The file failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn streams_of(
+    tx: &Tx<'_>,
+    streams: &[StreamRow],
+    device: DeviceId,
+) -> StoreResult<Vec<StreamLine>> {
+    let mut lines = Vec::new();
+    for row in streams.iter().filter(|row| row.device == device) {
+        let first = tx.event_bytes(row.stream, 1)?.unwrap_or_default();
+        let opened = Event::decode(&first).and_then(|event| Ok((event.wall, event.fact()?)));
+        // A stream whose first event cannot be read is in quarantine, and says so there.
+        if let Ok((wall, Fact::StreamOpened(opened))) = opened {
+            lines.push(StreamLine {
+                series: row.stream.series(),
+                stream: row.stream,
+                reason: opened.reason,
+                opened: wall,
+                previous: opened.previous,
+                witness: opened.witness,
+                head_seq: row.head_seq,
+            });
+        }
+    }
+    lines.sort_by_key(|line| (line.opened, line.stream));
+    Ok(lines)
 }
 
 impl Hub {
@@ -327,6 +376,7 @@ impl Hub {
     /// [`StoreError`].
     pub fn tills(&self, now: &Now) -> Result<Vec<TillLine>, StoreError> {
         self.store.read(|tx| {
+            let streams = tx.streams()?;
             tx.devices()?
                 .into_iter()
                 .map(|row| {
@@ -341,6 +391,7 @@ impl Hub {
                         quarantined: tx.quarantined_count(row.device)?,
                         revoked: row.revoked.is_some(),
                         app: status.app,
+                        streams: streams_of(tx, &streams, row.device)?,
                         store: row.store,
                         till: row.till,
                         device: row.device,

@@ -29,6 +29,7 @@ const APPLICATION_ID: i32 = 0x484e_4842;
 const MIGRATIONS: &[&str] = &[
     include_str!("store/schema-1.sql"),
     include_str!("store/schema-2.sql"),
+    include_str!("store/schema-3.sql"),
 ];
 /// Schema from which on accounts and closings are kept.
 const WITH_BOOKS: usize = 2;

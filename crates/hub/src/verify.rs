@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::config::KeyAlgorithm;
 use domain::event::{Event, Fact, chain_hash, genesis_hash};
-use domain::ids::{Digest, ShiftId, StoreId, StreamId, TillId};
+use domain::ids::{Digest, EventId, ShiftId, StoreId, StreamId, TillId};
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef};
 use serde::Serialize;
@@ -59,6 +59,10 @@ struct Refold {
     balances: BTreeMap<(String, String, String), i64>,
     /// By stream and sequence.
     closings: BTreeMap<(StreamId, u64), ClosingRow>,
+    /// Events that were folded, by their own ids: one that was adopted is folded once.
+    seen: BTreeSet<EventId>,
+    /// Adopted events by their ids, and the adopting ones.
+    adopted: BTreeMap<EventId, BTreeSet<(StreamId, u64)>>,
 }
 
 struct Findings {
@@ -100,6 +104,15 @@ impl Hub {
                     hash: row.head_hash,
                 },
             );
+        }
+        for (id, at) in tx.all_adopted()? {
+            let holds = refold
+                .adopted
+                .get(&id)
+                .is_some_and(|adopting| adopting.contains(&at));
+            if !holds {
+                findings.note(|| format!("adopted: nothing at {} {} holds {id}", at.0, at.1));
+            }
         }
         let mut projections = BTreeMap::new();
         projections.insert(
@@ -161,9 +174,27 @@ impl Hub {
                 .map_err(|error| error.to_string())
                 .and_then(|event| Ok((event.fact().map_err(|e| e.to_string())?, event)))
                 .and_then(|(fact, event)| {
+                    let (event, fact) = match &fact {
+                        Fact::Adopted(adopted) => {
+                            let original = adopted
+                                .original()
+                                .ok_or_else(|| "what it adopts is no event".to_owned())?;
+                            refold
+                                .adopted
+                                .entry(original.event.id)
+                                .or_default()
+                                .insert((stream, seq));
+                            let fact = original.event.fact().map_err(|e| e.to_string())?;
+                            (original.event, fact)
+                        }
+                        _ => (event, fact),
+                    };
+                    if !refold.seen.insert(event.id) {
+                        return Ok(());
+                    }
                     let at = EventRef {
-                        stream,
-                        seq,
+                        stream: event.stream,
+                        seq: event.seq,
                         hlc: event.hlc,
                     };
                     refold.take(row, &at, &fact).map_err(|e| e.to_string())

@@ -273,6 +273,17 @@ impl Engine {
         }
     }
 
+    /// The ledger goes on in a new stream, of which the server knows nothing: the verdict on the old one is past.
+    pub fn new_stream(&mut self) {
+        self.push_stop = None;
+        self.server_head = None;
+        self.flight = None;
+        self.fruitless = 0;
+        self.failures = 0;
+        self.standing = Standing::Starting;
+        self.nudge();
+    }
+
     /// The next request, if it is time for one. At most one is under way; its outcome goes to [`Engine::handle`].
     pub fn poll(
         &mut self,

@@ -354,6 +354,7 @@ impl Setup {
             },
             drawn: 0,
             office: BTreeMap::new(),
+            witness: None,
         };
         shop.try_open().expect("the till opens");
         shop
@@ -375,6 +376,7 @@ pub struct Shop {
     now: Now,
     drawn: u64,
     office: BTreeMap<FeedName, OfficeFeed>,
+    witness: Option<std::path::PathBuf>,
 }
 
 /// The variant with `sku`; the same in every shop.
@@ -580,12 +582,20 @@ impl Shop {
     /// [`OpenTillError`].
     pub fn try_open_with(&mut self, options: &OpenOptions) -> Result<(), OpenTillError> {
         let context = self.context();
-        let till = match self.folder_if_any() {
-            Some(folder) => Till::open_with(folder, "test", context, *options)?,
-            None => Till::in_memory("test", context)?,
+        let till = match (self.folder_if_any(), &self.witness) {
+            (Some(folder), Some(witness)) => {
+                Till::open_witnessed(folder, "test", context, *options, witness)?
+            }
+            (Some(folder), None) => Till::open_with(folder, "test", context, *options)?,
+            (None, _) => Till::in_memory("test", context)?,
         };
         self.till = Some(till);
         Ok(())
+    }
+
+    /// From the next opening on the ledger has a witness in `folder`.
+    pub fn witness_in(&mut self, folder: &Path) {
+        self.witness = Some(folder.to_owned());
     }
 
     /// Ends the program and starts it again on its folder.

@@ -174,6 +174,7 @@ fn serve(options: Serve) -> anyhow::Result<()> {
         receipts_dir: options.receipts,
         profiles_dir: options.profiles,
         backup_dir: options.backups,
+        witness_dir: till_runtime::witness_dir(|name| std::env::var_os(name)),
         ..RuntimeOptions::new(options.data, env!("CARGO_PKG_VERSION"))
     };
     let enrol = options.server.zip(options.code);

@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
+use domain::event::StreamReason;
 use domain::ids::JobId;
 use ledger::{
     Ledger, LedgerError, OpenError, PrintFilter, PrintJob, PrintKind, PrintState, PrintUpdate,
@@ -10,6 +11,7 @@ use ledger::{
 };
 use printer::{Cause, Event, Job, Outcome};
 use receipt::{Profile, Profiles};
+use sync_client::engine::Problem;
 use sync_client::enrol::{self, EnrolOutcome};
 use sync_client::{Engine, EngineConfig, EngineEvent, Link, Standing, TransportOutcome};
 use till::door::{
@@ -646,6 +648,7 @@ impl Core {
         }
         for event in &events {
             match event {
+                EngineEvent::StreamBroken(problem) => self.renew_stream(*problem),
                 EngineEvent::Quarantined(quarantined) => {
                     for bad in quarantined {
                         tracing::warn!(event.seq = bad.seq, code = %bad.code, "the server keeps an event it cannot use");
@@ -660,14 +663,37 @@ impl Core {
                 EngineEvent::Contact { .. }
                 | EngineEvent::Acked { .. }
                 | EngineEvent::Applied { .. }
-                | EngineEvent::FeedReset(_)
-                | EngineEvent::StreamBroken(_) => {}
+                | EngineEvent::FeedReset(_) => {}
             }
         }
         self.report_sync();
         if changed {
             self.tell(EventKind::Sync);
         }
+    }
+
+    /// The server holds another history of this stream: it ends here, and a new one goes on with what is not
+    /// acknowledged. Nobody has to be asked for that; a manager is told.
+    fn renew_stream(&mut self, problem: Problem) {
+        let reason = match problem {
+            Problem::StreamFork => StreamReason::Cloned,
+            _ => StreamReason::Restored,
+        };
+        let renewed = match self.clock.context() {
+            Ok(context) => self.till.renew_stream(reason, context),
+            Err(error) => {
+                tracing::error!(cause = %error, "no new stream without randomness");
+                return;
+            }
+        };
+        match renewed {
+            Ok(()) => self.engine.new_stream(),
+            Err(error) => {
+                tracing::error!(cause = %error, "no new stream could be begun, selling goes on")
+            }
+        }
+        self.after_command();
+        self.tell(EventKind::Status);
     }
 
     fn report_sync(&mut self) {

@@ -1,5 +1,6 @@
 //! Looking into a data folder beside the program that runs it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use domain::ids::JobId;
@@ -64,6 +65,20 @@ pub enum InspectError {
         /// Profile asked for.
         profile: String,
     },
+}
+
+/// Where the witness of a ledger belongs on this platform: `HANOUT_WITNESS_DIR`, else the folder for state of the
+/// user, which no copy of a data folder takes along. None where the platform names no such folder.
+pub fn witness_dir(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |name: &str| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    folder("HANOUT_WITNESS_DIR")
+        .or_else(|| folder("XDG_STATE_HOME").map(|state| state.join("hanout")))
+        .or_else(|| folder("LOCALAPPDATA").map(|state| state.join("hanout").join("state")))
+        .or_else(|| folder("HOME").map(|home| home.join(".local").join("state").join("hanout")))
 }
 
 /// Opens the ledger of a data folder for reading, with the key that lies there.
@@ -141,4 +156,38 @@ pub fn render(data_dir: &Path, job: JobId, profile: &str) -> Result<Vec<u8>, Ins
     Ok(Renderer::new()
         .render(&document, profile.width_dots())
         .to_png())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_witness_is_where_the_platform_keeps_state() {
+        let dir = |known: &[(&str, &str)]| {
+            let known: Vec<(String, OsString)> = known
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), OsString::from(value)))
+                .collect();
+            witness_dir(|name| {
+                known
+                    .iter()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, value)| value.clone())
+            })
+        };
+        assert_eq!(dir(&[]), None);
+        assert_eq!(
+            dir(&[("HOME", "/h"), ("XDG_STATE_HOME", "")]),
+            Some(PathBuf::from("/h/.local/state/hanout"))
+        );
+        assert_eq!(
+            dir(&[("HOME", "/h"), ("XDG_STATE_HOME", "/s")]),
+            Some(PathBuf::from("/s/hanout"))
+        );
+        assert_eq!(
+            dir(&[("HOME", "/h"), ("HANOUT_WITNESS_DIR", "/w")]),
+            Some(PathBuf::from("/w"))
+        );
+    }
 }

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use domain::ids::RequestId;
-use ledger::OpenError;
+use ledger::{OpenError, OpenOptions};
 use printer::load_folder;
 use receipt::Profiles;
 use serde::Serialize;
@@ -27,6 +27,9 @@ pub struct RuntimeOptions {
     pub data_dir: PathBuf,
     /// Folder for pictures of receipts, `receipts` in the data folder unless said otherwise.
     pub receipts_dir: Option<PathBuf>,
+    /// Folder for the witness of the ledger, outside of the data folder; none for a till without one, which does not
+    /// notice a file that was set back or copied. See [`crate::witness_dir`].
+    pub witness_dir: Option<PathBuf>,
     /// Folder with further printer profiles.
     pub profiles_dir: Option<PathBuf>,
     /// Folder for copies of the ledger, `backups` in the data folder unless said otherwise.
@@ -53,6 +56,7 @@ impl RuntimeOptions {
             backup_every: Duration::from_secs(3_600),
             disk: Arc::new(SystemDisk),
             disk_every: Duration::from_secs(10),
+            witness_dir: None,
             profiles_dir: None,
             app: app.to_owned(),
             poll_ms: 15_000,
@@ -226,7 +230,17 @@ impl Runtime {
             Some(folder) => load_folder(folder)?,
             None => Profiles::built_in(),
         };
-        let till = Till::open(&options.data_dir, &options.app, clock.context()?)?;
+        let (data_dir, app) = (&options.data_dir, &options.app);
+        let till = match &options.witness_dir {
+            Some(witness) => Till::open_witnessed(
+                data_dir,
+                app,
+                clock.context()?,
+                OpenOptions::default(),
+                witness,
+            )?,
+            None => Till::open(data_dir, app, clock.context()?)?,
+        };
         let receipts_dir = options
             .receipts_dir
             .clone()

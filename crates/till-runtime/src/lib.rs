@@ -17,7 +17,7 @@ mod paper;
 
 pub use copies::{Restored, backup, restore};
 pub use domain::ids::JobId;
-pub use files::{InspectError, render, verify};
+pub use files::{InspectError, render, verify, witness_dir};
 pub use handle::{
     CallError, EventKind, Handle, Runtime, RuntimeOptions, StartError, StartProblem, TillEvent,
 };

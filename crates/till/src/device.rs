@@ -44,6 +44,7 @@ impl Till {
             sync: self.sync_view(call),
             printer: self.printer_view(),
             storage: self.storage_view(call),
+            notice: self.notice_view(&call.now),
             parked: self.drafts.parked_count().unwrap_or(0),
             language: self.settings.language,
         }

@@ -161,6 +161,12 @@ pub enum Command {
     },
     /// Signs out. The cart is kept as parked when it has lines.
     SignOut {},
+    /// A manager has read what `Status` says in `notice`.
+    AcknowledgeNotice {
+        /// A manager's PIN; not needed when one is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
     /// A manager unblocks a member of staff.
     Unblock {
         /// Who is blocked.
@@ -572,10 +578,48 @@ pub struct Status {
     pub printer: PrinterView,
     /// Files and disk.
     pub storage: StorageView,
+    /// What became of the ledger that a manager has to know.
+    pub notice: Option<NoticeView>,
     /// Parked carts.
     pub parked: u32,
     /// Language of the screens.
     pub language: Language,
+}
+
+/// What became of the ledger. Selling goes on in a new series; a manager takes note with `AcknowledgeNotice`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct NoticeView {
+    /// Why the stream ended.
+    pub reason: NoticeReason,
+    /// Local time of the new beginning.
+    pub at: String,
+    /// Series that ended, as receipts print it.
+    pub ended: Option<String>,
+    /// Series that goes on.
+    pub series: Option<String>,
+    /// Files of earlier streams that are kept.
+    pub streams: u32,
+    /// Events that could not be taken over.
+    #[ts(type = "number")]
+    pub lost: u64,
+}
+
+/// Why a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeReason {
+    /// A copy of the ledger was put in its place, or the server knew more of it.
+    Restored,
+    /// The folder was copied to another place or machine.
+    Cloned,
+    /// The ledger is an older state of itself.
+    RolledBack,
+    /// The ledger was damaged.
+    Damaged,
+    /// What vouched for the ledger is gone.
+    WitnessMissing,
+    /// The ledger itself is gone: the device has to be enrolled anew.
+    LedgerMissing,
 }
 
 /// Where enrolment stands.

@@ -7,9 +7,10 @@ use domain::ids::{DeviceId, EventId, JobId, LocationId, StoreId, TenantId, TillI
 use ledger::{Ledger, NewStream};
 use serde::{Deserialize, Serialize};
 
+use crate::custody::Custodian;
 use crate::door::{Command, Enrolment, JobResult, RefusalCode, Reply};
 use crate::drafts::Change;
-use crate::till::{Call, Outcome, Till};
+use crate::till::{Call, LEDGER_FILE, Outcome, Till};
 
 /// Where enrolment stands, kept over restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,7 +170,8 @@ impl Till {
             perpetual_minor: 0,
             periods: std::collections::BTreeMap::new(),
             numbers: std::collections::BTreeMap::new(),
-            witness: None,
+            // A ledger that is gone leaves this trace of itself.
+            witness: self.missing,
         };
         let stream = call.entropy.next_stream_id();
         let event = EventId(call.uuid());
@@ -194,6 +196,17 @@ impl Till {
             tx.follow(&body.feeds)
         });
         stored.map_err(|error: ledger::LedgerError| crate::till::storage_refusal(&error))?;
+        if let Some(dir) = &self.dir {
+            Custodian {
+                path: dir.join(LEDGER_FILE),
+                options: &self.ledger_options,
+                witness: self.witness.as_ref(),
+                key: &self.key,
+                now: &call.now,
+            }
+            .keep_witness(&mut ledger);
+        }
+        self.missing = None;
         self.ledger = Some(ledger);
         self.sync_requested = true;
         Ok(())
@@ -258,7 +271,8 @@ impl Till {
 /// Whether a ledger holds nothing but its first event and does not know its server: enrolment was cut short
 /// between making the file and writing the link.
 pub(crate) fn is_only_begun(ledger: &Ledger) -> Result<bool, ledger::LedgerError> {
-    Ok(ledger.head().seq <= 1 && ledger.local(LINK)?.is_none())
+    let goes_on = ledger.opening().previous.is_some();
+    Ok(!goes_on && ledger.head().seq <= 1 && ledger.local(LINK)?.is_none())
 }
 
 /// Removes a ledger that was only begun. Any other file stays, and creating one in its place fails.

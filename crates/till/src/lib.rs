@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod checkout;
+mod custody;
 mod device;
 pub mod door;
 mod drafts;
@@ -21,6 +22,7 @@ mod storage;
 mod till;
 mod views;
 
+pub use custody::RenewError;
 pub use enrol::{PendingJob, PendingWork, ServerLink};
 pub use storage::{ROOM_LOW, ROOM_NONE, StorageJob, StorageReport, StorageWork, read_file_key};
 pub use till::{

@@ -336,10 +336,14 @@ impl Till {
             .filter(|c| !c.is_control())
             .take(64)
             .collect();
-        let found = self
+        let mut found = self
             .book()?
             .receipts(&query, limit)
             .map_err(|error| storage_refusal(&error))?;
+        let rest = (limit as usize).saturating_sub(found.len());
+        if rest > 0 {
+            found.extend(self.earlier_receipts(&query, rest, &found));
+        }
         let receipts = found
             .iter()
             .map(|receipt| self.receipt_row(receipt))
@@ -365,7 +369,12 @@ impl Till {
             .book()?
             .receipt(number.trim())
             .map_err(|error| storage_refusal(&error))?;
-        found.ok_or_else(|| RefusalCode::UnknownReceipt.into())
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        self.earlier_receipt(number.trim())
+            .map_err(|error| storage_refusal(&error))?
+            .ok_or_else(|| RefusalCode::UnknownReceipt.into())
     }
 
     fn document_of(&self, receipt: &Receipt) -> Result<Document, Refusal> {

@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 use domain::cart::Cart;
 use domain::config::StoreConfig;
 use domain::entropy::Entropy;
-use domain::event::{Event, Fact};
+use domain::event::{Event, Fact, StreamHead};
 use domain::ids::{Digest, RequestId, SaleId, UserId};
 use domain::time::Now;
 use ed25519_dalek::SigningKey;
-use ledger::{Ledger, LedgerError, OpenError, OpenOptions};
+use ledger::{Ledger, LedgerError, OpenError, OpenOptions, WitnessDir};
 use receipt::{Profiles, Renderer};
 use sha2::{Digest as _, Sha256};
 
+use crate::custody::{Custodian, Found};
 use crate::door::{
     Answer, Command, KeyStorage, Refusal, RefusalCode, Reply, Request, Settings, SyncState,
 };
 use crate::drafts::{Change, Drafts, DraftsError, Parked};
-use crate::enrol::{self, EnrolState, is_internal};
+use crate::enrol::{EnrolState, is_internal};
 use crate::storage::{Storage, StorageWork};
 
 /// Name of the ledger in the data folder.
@@ -104,6 +105,9 @@ pub struct Till {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) ledger_options: OpenOptions,
     pub(crate) ledger: Option<Ledger>,
+    /// The head of a ledger that was here and is gone.
+    pub(crate) missing: Option<StreamHead>,
+    pub(crate) witness: Option<WitnessDir>,
     pub(crate) drafts: Drafts,
     pub(crate) key: SigningKey,
     pub(crate) cart: Cart,
@@ -136,7 +140,8 @@ impl std::fmt::Debug for Call {
 struct Files {
     dir: Option<PathBuf>,
     ledger_options: OpenOptions,
-    ledger: Option<Ledger>,
+    found: Found,
+    witness: Option<WitnessDir>,
     drafts: Drafts,
     key_storage: KeyStorage,
     lock: Option<File>,
@@ -186,6 +191,26 @@ impl Till {
         Till::open_with(data_dir, app, context, OpenOptions::default())
     }
 
+    /// As [`Till::open`], with a witness of the ledger in the folder `witness_dir`, which must lie outside of
+    /// `data_dir`. A folder that cannot be used costs the witness, not the till.
+    ///
+    /// # Errors
+    /// As [`Till::open`].
+    pub fn open_witnessed(
+        data_dir: &Path,
+        app: &str,
+        context: Context,
+        ledger_options: OpenOptions,
+        witness_dir: &Path,
+    ) -> Result<Till, OpenTillError> {
+        let witness = WitnessDir::open(witness_dir)
+            .inspect_err(|error| {
+                tracing::warn!(error = %error, "the ledger will have no witness");
+            })
+            .ok();
+        Till::open_in(data_dir, app, context, ledger_options, witness)
+    }
+
     /// As [`Till::open`], with other options for the ledger: simulations trade durability for speed, and tests
     /// act out a full disk.
     ///
@@ -194,8 +219,18 @@ impl Till {
     pub fn open_with(
         data_dir: &Path,
         app: &str,
+        context: Context,
+        ledger_options: OpenOptions,
+    ) -> Result<Till, OpenTillError> {
+        Till::open_in(data_dir, app, context, ledger_options, None)
+    }
+
+    fn open_in(
+        data_dir: &Path,
+        app: &str,
         mut context: Context,
         mut ledger_options: OpenOptions,
+        witness: Option<WitnessDir>,
     ) -> Result<Till, OpenTillError> {
         let failed = |source| OpenTillError::DataDir {
             path: data_dir.to_owned(),
@@ -214,6 +249,7 @@ impl Till {
         }
         let key = device_key(&data_dir.join(KEY_FILE), &mut context.entropy)?;
         let path = data_dir.join(LEDGER_FILE);
+        ledger::finish_succession(&path)?;
         let mut key_storage = KeyStorage::Os;
         if ledger_options.key.is_none() {
             ledger_options.key = crate::storage::file_key(data_dir, &mut context.entropy)?;
@@ -225,25 +261,30 @@ impl Till {
         let file_key = ledger_options.key;
         if path.exists() {
             // Before the drafts, which a key that does not fit would show as damaged.
-            ledger::look_at(&path, file_key.as_ref())?;
+            match ledger::look_at(&path, file_key.as_ref()) {
+                // What can be read of it goes on below.
+                Ok(()) | Err(OpenError::Corrupt { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let drafts = Drafts::open_or_set_aside(
             &data_dir.join(DRAFTS_FILE),
             file_key.as_ref(),
             context.now.wall_ms,
         )?;
-        let ledger = if path.exists() {
-            let ledger = Ledger::open(&path, &ledger_options)?;
-            // Enrolment ended between the two: the server is asked again, and answers the same.
-            let begun = enrol::is_only_begun(&ledger).map_err(OpenTillError::Unreadable)?;
-            (!begun).then_some(ledger)
-        } else {
-            None
-        };
+        let found = Custodian {
+            path,
+            options: &ledger_options,
+            witness: witness.as_ref(),
+            key: &key,
+            now: &context.now,
+        }
+        .open(&mut context.entropy)?;
         let files = Files {
             dir: Some(data_dir.to_owned()),
             ledger_options,
-            ledger,
+            found,
+            witness,
             drafts,
             key_storage,
             lock: Some(lock),
@@ -260,7 +301,8 @@ impl Till {
         let files = Files {
             dir: None,
             ledger_options: OpenOptions::default(),
-            ledger: None,
+            found: Found::default(),
+            witness: None,
             drafts: Drafts::in_memory()?,
             key_storage: KeyStorage::None,
             lock: None,
@@ -277,7 +319,8 @@ impl Till {
         let Files {
             dir,
             ledger_options,
-            ledger,
+            found: Found { ledger, missing },
+            witness,
             drafts,
             key_storage,
             lock,
@@ -292,6 +335,8 @@ impl Till {
             dir,
             ledger_options,
             ledger,
+            missing,
+            witness,
             drafts,
             key,
             cart: loaded.cart.unwrap_or_else(|| fresh.clone()),
@@ -479,6 +524,9 @@ impl Till {
             Command::ListUsers {} => self.list_users(),
             Command::SignIn { user, pin } => self.sign_in(*user, pin, call),
             Command::SignOut {} => self.sign_out(call),
+            Command::AcknowledgeNotice { approval } => {
+                self.acknowledge_notice(approval.as_ref(), call)
+            }
             Command::Unblock { user, approval } => self.unblock(*user, approval, call),
             Command::ResetPin {
                 user,
@@ -836,6 +884,14 @@ fn recent_voids(ledger: &Ledger) -> Result<Vec<(SaleId, Option<u32>)>, LedgerErr
     let mut voids = Vec::new();
     for stored in events {
         let fact = Event::decode(&stored.bytes).and_then(|event| event.fact());
+        // What was adopted was voided all the same.
+        let fact = match fact {
+            Ok(Fact::Adopted(adopted)) => match adopted.original() {
+                Some(original) => original.event.fact(),
+                None => continue,
+            },
+            fact => fact,
+        };
         match fact {
             Ok(Fact::CartVoided(voided)) => voids.push((voided.sale, None)),
             Ok(Fact::LineVoided(voided)) => voids.push((voided.sale, Some(voided.line))),

@@ -35,7 +35,11 @@ user: UserId,
 /**
  * PIN.
  */
-pin: string, } | { "type": "SignOut", } | { "type": "Unblock", 
+pin: string, } | { "type": "SignOut", } | { "type": "AcknowledgeNotice", 
+/**
+ * A manager's PIN; not needed when one is signed in.
+ */
+approval: Approval | null, } | { "type": "Unblock", 
 /**
  * Who is blocked.
  */

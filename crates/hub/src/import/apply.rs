@@ -310,11 +310,18 @@ impl Import<'_, '_> {
                     reason: CountReason::Opening,
                 });
                 let at = append(self.tx, self.identity, self.entropy, &fact, self.now)?;
-                fold.apply(&Origin { till: None }, &at, &fact)
-                    .map_err(|error| match error {
-                        FoldError::Store(error) => error,
-                        FoldError::Overflow => StoreError::Corrupt("stock"),
-                    })?;
+                fold.apply(
+                    &Origin {
+                        till: None,
+                        branch: 0,
+                    },
+                    &at,
+                    &fact,
+                )
+                .map_err(|error| match error {
+                    FoldError::Store(error) => error,
+                    FoldError::Overflow => StoreError::Corrupt("stock"),
+                })?;
             }
         }
         fold.finish()

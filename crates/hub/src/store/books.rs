@@ -97,6 +97,14 @@ impl Tx<'_> {
             .optional()?)
     }
 
+    /// Whether a closing is known at this place.
+    pub fn is_closing(&self, stream: StreamId, seq: u64) -> StoreResult<bool> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT 1 FROM closing WHERE stream = ?1 AND seq = ?2")?
+            .exists(params![stream.0, to_sql(seq)?])?)
+    }
+
     pub fn put_closing(&self, row: &ClosingRow) -> StoreResult<()> {
         self.conn
             .prepare_cached(&format!(

@@ -155,11 +155,17 @@ impl Tx<'_> {
             .collect()
     }
 
-    pub fn insert_movement(&self, key: &StockKey, movement: &KeptMovement) -> StoreResult<()> {
+    /// Keeps a movement; `branch` tells apart events of forked branches at one place.
+    pub fn insert_movement(
+        &self,
+        key: &StockKey,
+        movement: &KeptMovement,
+        branch: i64,
+    ) -> StoreResult<()> {
         self.conn
             .prepare_cached(
-                "INSERT INTO movement (variant, location, zone, stream, seq, hlc, delta)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO movement (variant, location, zone, stream, seq, branch, hlc, delta)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 key.variant.0.as_bytes(),
@@ -167,6 +173,7 @@ impl Tx<'_> {
                 key.zone,
                 movement.at.stream.0,
                 to_sql(movement.at.seq)?,
+                branch,
                 hlc_to_sql(movement.at.hlc.0),
                 movement.delta.0,
             ])?;
@@ -177,7 +184,7 @@ impl Tx<'_> {
     pub fn movements(&self, key: &StockKey) -> StoreResult<Vec<KeptMovement>> {
         let mut statement = self.conn.prepare_cached(
             "SELECT stream, seq, hlc, delta FROM movement
-             WHERE variant = ?1 AND location = ?2 AND zone = ?3 ORDER BY stream, seq",
+             WHERE variant = ?1 AND location = ?2 AND zone = ?3 ORDER BY stream, seq, branch",
         )?;
         let mut rows = statement.query(params![
             key.variant.0.as_bytes(),
@@ -196,6 +203,14 @@ impl Tx<'_> {
             });
         }
         Ok(movements)
+    }
+
+    /// Whether a count is known at this place.
+    pub fn is_count(&self, stream: StreamId, seq: u64) -> StoreResult<bool> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT 1 FROM count_event WHERE stream = ?1 AND seq = ?2")?
+            .exists(params![stream.0, to_sql(seq)?])?)
     }
 
     pub fn insert_count(&self, at: &EventRef, cut: &BTreeMap<StreamId, u64>) -> StoreResult<()> {

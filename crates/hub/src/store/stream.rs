@@ -147,6 +147,59 @@ impl Tx<'_> {
             .exists([id.0.as_bytes()])?)
     }
 
+    /// The event with `id`: where it stands, and its bytes.
+    pub fn event_by_id(&self, id: EventId) -> StoreResult<Option<(StreamId, u64, Vec<u8>)>> {
+        self.conn
+            .prepare_cached("SELECT stream, seq, bytes FROM event WHERE id = ?1")?
+            .query_row([id.0.as_bytes()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?
+            .map(|(stream, seq, bytes)| Ok((stream_id(stream)?, from_sql(seq)?, bytes)))
+            .transpose()
+    }
+
+    /// The bytes of one event.
+    pub fn event_bytes(&self, stream: StreamId, seq: u64) -> StoreResult<Option<Vec<u8>>> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT bytes FROM event WHERE stream = ?1 AND seq = ?2")?
+            .query_row(params![stream.0, to_sql(seq)?], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Where the event was adopted that has this id itself.
+    pub fn adopted(&self, id: EventId) -> StoreResult<Option<(StreamId, u64)>> {
+        self.conn
+            .prepare_cached("SELECT stream, seq FROM adopted WHERE id = ?1")?
+            .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?
+            .map(|(stream, seq)| Ok((stream_id(stream)?, from_sql(seq)?)))
+            .transpose()
+    }
+
+    /// Takes down that an event came inside another.
+    pub fn insert_adopted(&self, id: EventId, stream: StreamId, seq: u64) -> StoreResult<()> {
+        self.conn
+            .prepare_cached("INSERT INTO adopted (id, stream, seq) VALUES (?1, ?2, ?3)")?
+            .execute(params![id.0.as_bytes(), stream.0, to_sql(seq)?])?;
+        Ok(())
+    }
+
+    /// Everything that was adopted, by the ids of the originals.
+    pub fn all_adopted(&self) -> StoreResult<std::collections::BTreeMap<EventId, (StreamId, u64)>> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT id, stream, seq FROM adopted ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        let mut all = std::collections::BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let at = (stream_id(row.get(1)?)?, from_sql(row.get(2)?)?);
+            all.insert(EventId(uuid(row.get(0)?)?), at);
+        }
+        Ok(all)
+    }
+
     pub fn insert_event(&self, event: &NewEvent<'_>) -> StoreResult<()> {
         self.conn
             .prepare_cached(

@@ -788,3 +788,170 @@ fn two_copies_of_a_folder_go_on_in_two_series() {
         desk.assert_sound();
     }
 }
+
+fn close_day(desk: &mut Desk, next: &str, seed: u8) -> usize {
+    desk.date = day(next);
+    let (now, date) = (desk.tick(), desk.date);
+    let mut ids = Entropy::new([seed; 32]);
+    desk.ledger
+        .write(|tx| {
+            tx.close_periods(&now, date, || {
+                domain::ids::EventId(ids.next_uuid(now.wall_ms))
+            })
+        })
+        .expect("close the day")
+        .len()
+}
+
+/// A file that sold on after the copy that another stream goes on from; its path, and that stream's desk.
+fn lost_and_gone_on() -> (Place, PathBuf, Desk) {
+    let place = Place::new();
+    let mut desk = busy(&place);
+    desk.ledger.checkpoint().expect("checkpoint");
+    let copy = place.directory().join("copy.db");
+    desk.ledger.back_up(&copy, 1).expect("a copy");
+    // Sold after the copy: a sale of the open shift, then its closing, and a shift that nobody closed.
+    desk.sell(&[(1, 2, 1_000)]);
+    desk.close_shift();
+    desk.open_shift();
+    desk.sell(&[(2, 1, 7_000)]);
+    let wall = desk.wall;
+    let found = place.directory().join("found.db");
+    desk.ledger = in_memory();
+    std::fs::rename(&place.path, &found).expect("lost");
+    for suffix in ["-wal", "-shm"] {
+        let log = place.directory().join(format!("ledger.db{suffix}"));
+        if log.exists() {
+            std::fs::rename(log, place.directory().join(format!("found.db{suffix}")))
+                .expect("its log");
+        }
+    }
+    std::fs::rename(&copy, &place.path).expect("restored");
+    let went_on = go_on(&place.path, StreamReason::Restored, 70, wall);
+    let desk = desk_of(went_on.ledger, &desk, 71);
+    (place, found, desk)
+}
+
+#[test]
+fn a_tail_that_is_found_while_its_shift_is_open_belongs_to_it() {
+    let (_place, found, mut desk) = lost_and_gone_on();
+    let before = seen(&desk.ledger);
+    let now = desk.tick();
+    // Before the stream has events of its own the tail simply goes on; after them it came late.
+    desk.sell(&[(1, 1, 5_000)]);
+    let recovered = desk
+        .ledger
+        .recover(&found, &now, &mut Entropy::new([72; 32]))
+        .expect("recover");
+    assert_eq!((recovered.adopted, recovered.supplements), (4, 0));
+    desk.assert_sound();
+    let after = seen(&desk.ledger);
+    assert_eq!(
+        after.perpetual_minor,
+        before.perpetual_minor + 5_000 + 2_000 + 7_000
+    );
+    // The drawer that is open had the first sale's cash; the lost shift was another one.
+    assert_eq!(after.open.expect("open").1.sales, 4);
+    desk.close_shift();
+    assert_eq!(close_day(&mut desk, "2026-11-24", 73), 1);
+    let closed = desk.ledger.last_closing(PeriodKind::Day).expect("read");
+    assert_eq!(closed.expect("a day").closed.totals.sales, 5);
+    desk.assert_sound();
+}
+
+#[test]
+fn a_tail_that_is_found_after_its_day_was_closed_is_a_supplement() {
+    let (_place, found, mut desk) = lost_and_gone_on();
+    let before = seen(&desk.ledger);
+    desk.sell(&[(1, 1, 5_000)]);
+    desk.close_shift();
+    // The day and, with December, its month are closed before anybody finds the file.
+    assert_eq!(close_day(&mut desk, "2026-12-01", 74), 2);
+    desk.open_shift();
+    let day_closed = desk
+        .ledger
+        .last_closing(PeriodKind::Day)
+        .expect("read")
+        .expect("closed");
+    let now = desk.tick();
+    let recovered = desk
+        .ledger
+        .recover(&found, &now, &mut Entropy::new([75; 32]))
+        .expect("recover");
+    assert_eq!((recovered.adopted, recovered.supplements), (4, 2));
+    desk.assert_sound();
+    let supplements = desk
+        .ledger
+        .supplements(PeriodKind::Day, day_closed.at.number)
+        .expect("read");
+    assert_eq!(supplements.len(), 1);
+    let supplement = &supplements[0];
+    assert_eq!(supplement.of, day_closed.at);
+    assert_eq!(
+        (supplement.totals.sales, supplement.totals.sales_minor),
+        (2, 9_000)
+    );
+    assert_eq!(
+        supplement.perpetual_minor,
+        before.perpetual_minor + 5_000 + 9_000
+    );
+    // What is closed is as it was, and doing it again finds nothing.
+    let again = desk
+        .ledger
+        .last_closing(PeriodKind::Day)
+        .expect("read")
+        .expect("closed");
+    assert_eq!(again, day_closed);
+    let head = desk.ledger.head();
+    let twice = desk
+        .ledger
+        .recover(&found, &now, &mut Entropy::new([76; 32]))
+        .expect("recover");
+    assert_eq!((twice.adopted, twice.supplements), (0, 0));
+    assert_eq!(desk.ledger.head(), head);
+    // The open day is not touched by it; the year adds it up with its month.
+    desk.sell(&[(1, 1, 5_000)]);
+    desk.close_shift();
+    assert_eq!(close_day(&mut desk, "2027-01-04", 79), 3);
+    let year = desk
+        .ledger
+        .last_closing(PeriodKind::Year)
+        .expect("read")
+        .expect("closed");
+    assert_eq!(
+        year.closed.totals.sales_minor + year.closed.totals.reversals_minor,
+        desk.ledger.perpetual_minor().expect("perpetual")
+    );
+    let day = desk
+        .ledger
+        .last_closing(PeriodKind::Day)
+        .expect("read")
+        .expect("closed");
+    assert_eq!(day.closed.totals.sales, 1);
+    desk.assert_sound();
+    // Its receipts are found under the numbers that they were printed with.
+    assert_eq!(desk.ledger.receipts("", 100).expect("list").len(), 6);
+}
+
+#[test]
+fn a_file_that_is_not_an_earlier_part_of_this_till_is_refused() {
+    let (place, found, mut desk) = lost_and_gone_on();
+    let now = desk.tick();
+    let head = desk.ledger.head();
+    let mut entropy = Entropy::new([80; 32]);
+    assert!(
+        desk.ledger
+            .recover(&place.path, &now, &mut entropy)
+            .is_err()
+    );
+    let other = Place::new();
+    drop(create(&other.path, &OpenOptions::default()));
+    assert!(
+        desk.ledger
+            .recover(&other.path, &now, &mut entropy)
+            .is_err()
+    );
+    damage_event(&found, "UPDATE event SET bytes = x'00' WHERE seq = 15");
+    assert!(desk.ledger.recover(&found, &now, &mut entropy).is_err());
+    assert_eq!(desk.ledger.head(), head);
+}

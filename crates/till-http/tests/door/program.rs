@@ -34,7 +34,10 @@ impl Reply {
 
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hanout-till"));
-    command.stdin(Stdio::null()).env_remove("HANOUT_LOG");
+    command.stdin(Stdio::null()).env_remove("HANOUT_LOG").env(
+        "HANOUT_WITNESS_DIR",
+        concat!(env!("CARGO_TARGET_TMPDIR"), "/witness"),
+    );
     command
 }
 

@@ -1,5 +1,6 @@
 //! The till through its door.
 
+mod custody;
 mod drawers;
 mod enrolment;
 mod fresh;

@@ -1,0 +1,400 @@
+//! Whether the ledger is the one this till left behind, and what happens when it is not.
+//!
+//! At every start the ledger is held against its witness, offline and before the first sale. A file that was set
+//! back, put back from a copy, copied or damaged ends its stream there: a new one goes on from what can be proven,
+//! under a series of its own, so that no number is printed twice. The server may find the same later; then the till
+//! does the same by itself.
+
+use std::path::{Path, PathBuf};
+
+use domain::config::KeyAlgorithm;
+use domain::entropy::Entropy;
+use domain::event::{Event, StreamHead, StreamReason, chain_hash};
+use domain::ids::Digest;
+use domain::time::Now;
+use ed25519_dalek::SigningKey;
+use ledger::{
+    Ledger, LedgerError, OpenError, OpenOptions, PrintFilter, Receipt, StorageKind, Succession,
+    SuccessionError, Verdict, WitnessDir,
+};
+
+use crate::door::{Approval, NoticeReason, NoticeView, RefusalCode, Reply};
+use crate::enrol;
+use crate::till::{Call, Context, LEDGER_FILE, OpenTillError, Outcome, Till, storage_refusal};
+
+/// Stream whose beginning a manager has taken note of.
+const NOTICED: &str = "notice.seen";
+/// Events that the new stream could not take over, as a number.
+const LOST: &str = "notice.lost";
+/// Events at the end of the journal that are proven at start.
+const EVENTS_PROVEN: u64 = 1_000;
+
+/// What a start finds in the data folder.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub ledger: Option<Ledger>,
+    /// There is no ledger, but there was one.
+    pub missing: Option<StreamHead>,
+}
+
+/// Who opens.
+pub(crate) struct Custodian<'a> {
+    pub path: PathBuf,
+    pub options: &'a OpenOptions,
+    pub witness: Option<&'a WitnessDir>,
+    pub key: &'a SigningKey,
+    pub now: &'a Now,
+}
+
+impl Custodian<'_> {
+    /// Opens the ledger, or the one that goes on in its place.
+    pub fn open(&self, entropy: &mut Entropy) -> Result<Found, OpenTillError> {
+        ledger::finish_succession(&self.path)?;
+        if !self.path.exists() {
+            let missing = self.testimony();
+            if let Some(head) = missing {
+                tracing::error!(stream = %head.stream, event.seq = head.seq, "the ledger of this till is gone");
+            }
+            return Ok(Found {
+                ledger: None,
+                missing,
+            });
+        }
+        let damage = match Ledger::open(&self.path, self.options) {
+            Ok(ledger) => match self.examine(ledger) {
+                Ok(found) => return self.hand_over(found, entropy),
+                Err(error) if error.storage_kind() == Some(StorageKind::Corrupt) => {
+                    OpenTillError::Unreadable(error)
+                }
+                Err(error) => return Err(OpenTillError::Unreadable(error)),
+            },
+            Err(error @ OpenError::Corrupt { .. }) => OpenTillError::Ledger(error),
+            Err(error) => return Err(error.into()),
+        };
+        tracing::error!(error = %damage, "the ledger is damaged, going on from what can be read");
+        match self.succeed(StreamReason::Damaged, self.testimony(), entropy) {
+            Ok(ledger) => Ok(Found {
+                ledger: Some(ledger),
+                missing: None,
+            }),
+            // Nothing was changed: the damage is what has to be told.
+            Err(SuccessionError::Unreadable) => Err(damage),
+            Err(error) => Err(into_open(error)),
+        }
+    }
+
+    /// Looks at whatever the till will need, so that damage is found before somebody waits at the counter.
+    fn examine(&self, ledger: Ledger) -> Result<Examined, LedgerError> {
+        // Enrolment ended between the two: the server is asked again, and answers the same.
+        if enrol::is_only_begun(&ledger)? {
+            return Ok(Examined::OnlyBegun);
+        }
+        ledger.open_shifts()?;
+        ledger.perpetual_minor()?;
+        ledger.last_z()?;
+        ledger.last_receipt()?;
+        ledger.ready_to_sell()?;
+        ledger.unsynced()?;
+        ledger.print_jobs(PrintFilter::Pending)?;
+        prove_end(&ledger)?;
+        let verdict = match self.witness {
+            Some(witness) => ledger::judge(&ledger, &self.path, witness)?,
+            None => Verdict::Trusted,
+        };
+        Ok(Examined::Judged(Box::new(ledger), verdict))
+    }
+
+    fn hand_over(&self, found: Examined, entropy: &mut Entropy) -> Result<Found, OpenTillError> {
+        let mut ledger = match found {
+            Examined::OnlyBegun => return Ok(Found::default()),
+            Examined::Judged(ledger, Verdict::Trusted | Verdict::FirstTime) => *ledger,
+            Examined::Judged(ledger, Verdict::Broken { reason, witness }) => {
+                drop(ledger);
+                self.succeed(reason, witness, entropy).map_err(into_open)?
+            }
+        };
+        self.keep_witness(&mut ledger);
+        Ok(Found {
+            ledger: Some(ledger),
+            missing: None,
+        })
+    }
+
+    /// Ends the stream and goes on in a new one; nobody else has the file open.
+    pub fn succeed(
+        &self,
+        reason: StreamReason,
+        witness: Option<StreamHead>,
+        entropy: &mut Entropy,
+    ) -> Result<Ledger, SuccessionError> {
+        let succession = Succession {
+            reason,
+            key_algorithm: KeyAlgorithm::Ed25519,
+            public_key: Digest(self.key.verifying_key().to_bytes()).to_string(),
+            witness,
+        };
+        let succeeded = ledger::succeed(
+            &self.path,
+            &succession,
+            self.now,
+            entropy,
+            self.options,
+            &mut |_| Ok(()),
+        )?;
+        let mut ledger = succeeded.ledger;
+        tracing::warn!(
+            stream.reason = ?reason,
+            adopted = succeeded.adopted,
+            lost = succeeded.lost,
+            "a new stream goes on where the old one broke off"
+        );
+        if succeeded.lost > 0 {
+            let lost = succeeded.lost.to_string();
+            ledger.write(|tx| tx.set_local(LOST, &lost))?;
+        }
+        self.keep_witness(&mut ledger);
+        Ok(ledger)
+    }
+
+    /// A till without a witness goes on; it only notices less.
+    pub fn keep_witness(&self, ledger: &mut Ledger) {
+        if let Some(witness) = self.witness
+            && let Err(error) = ledger.keep_witness(&self.path, witness)
+        {
+            tracing::warn!(error = %error, "the ledger has no witness");
+        }
+    }
+
+    fn testimony(&self) -> Option<StreamHead> {
+        let found = self.witness?.testimony(&self.path);
+        found
+            .inspect_err(|error| tracing::warn!(error = %error, "the witness cannot be read"))
+            .ok()?
+            .map(|testimony| testimony.head())
+    }
+}
+
+enum Examined {
+    OnlyBegun,
+    Judged(Box<Ledger>, Verdict),
+}
+
+fn into_open(error: SuccessionError) -> OpenTillError {
+    match error {
+        SuccessionError::Open(error) => OpenTillError::Ledger(error),
+        SuccessionError::Ledger(error) => OpenTillError::Unreadable(error),
+        SuccessionError::Unreadable => OpenTillError::Ledger(OpenError::Corrupt {
+            detail: error.to_string(),
+        }),
+    }
+}
+
+fn prove_end(ledger: &Ledger) -> Result<(), LedgerError> {
+    let head = ledger.head();
+    let from = head.seq.saturating_sub(EVENTS_PROVEN).max(1);
+    let damaged = |seq: u64, what: &str| LedgerError::Corrupt {
+        table: "event",
+        key: seq.to_string(),
+        what: what.to_owned(),
+    };
+    let mut hash = ledger
+        .hash_at(from - 1)?
+        .ok_or_else(|| damaged(from - 1, "it is missing"))?;
+    for event in ledger.events(from, EVENTS_PROVEN as usize + 1, usize::MAX)? {
+        hash = chain_hash(hash, &event.bytes);
+        if hash != event.hash || Event::decode(&event.bytes).is_err() {
+            return Err(damaged(event.seq, "it does not chain"));
+        }
+    }
+    if hash == head.hash {
+        Ok(())
+    } else {
+        Err(damaged(head.seq, "it is not the end of the chain"))
+    }
+}
+
+/// Why no new stream could be begun while the till runs. It goes on with the old one.
+#[derive(Debug, thiserror::Error)]
+pub enum RenewError {
+    /// A till in memory has no file to set aside.
+    #[error("there is no file to go on from")]
+    NoFile,
+    /// The new stream cannot be begun.
+    #[error(transparent)]
+    Succession(#[from] SuccessionError),
+}
+
+impl Till {
+    /// Ends the stream and goes on in a new one, because the server holds another history of it.
+    ///
+    /// # Errors
+    /// [`RenewError`]; the till goes on with the old stream then.
+    pub fn renew_stream(
+        &mut self,
+        reason: StreamReason,
+        mut context: Context,
+    ) -> Result<(), RenewError> {
+        let (Some(dir), Some(ledger)) = (self.dir.clone(), self.ledger.take()) else {
+            return Err(RenewError::NoFile);
+        };
+        drop(ledger);
+        let custodian = Custodian {
+            path: dir.join(LEDGER_FILE),
+            options: &self.ledger_options,
+            witness: self.witness.as_ref(),
+            key: &self.key,
+            now: &context.now,
+        };
+        match custodian.succeed(reason, None, &mut context.entropy) {
+            Ok(ledger) => {
+                self.ledger = Some(ledger);
+                self.sync_requested = true;
+                Ok(())
+            }
+            Err(error) => {
+                // The old file, or the new one where only the last steps were missing.
+                let reopened = ledger::finish_succession(&custodian.path)
+                    .and_then(|_| Ledger::open(&custodian.path, custodian.options));
+                match reopened {
+                    Ok(mut ledger) => {
+                        custodian.keep_witness(&mut ledger);
+                        self.ledger = Some(ledger);
+                    }
+                    Err(error) => {
+                        tracing::error!(error = %error, "the ledger cannot be opened again");
+                    }
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What a manager has to know of the ledger's fate; none when all is as it should be, or was taken note of.
+    pub(crate) fn notice_view(&self, now: &Now) -> Option<NoticeView> {
+        let Some(ledger) = &self.ledger else {
+            return self.missing.map(|head| NoticeView {
+                reason: NoticeReason::LedgerMissing,
+                at: domain::time::local_minute(now.wall_ms, now.utc_offset_min),
+                ended: Some(head.stream.series()),
+                series: None,
+                streams: self.earlier_files().len() as u32,
+                lost: 0,
+            });
+        };
+        let opening = ledger.opening();
+        let reason = match opening.reason {
+            StreamReason::Enrolled | StreamReason::TenantCreated => return None,
+            StreamReason::Restored => NoticeReason::Restored,
+            StreamReason::Cloned => NoticeReason::Cloned,
+            StreamReason::RolledBack => NoticeReason::RolledBack,
+            StreamReason::Damaged => NoticeReason::Damaged,
+            StreamReason::WitnessMissing => NoticeReason::WitnessMissing,
+        };
+        let stream = ledger.identity().stream;
+        if ledger.local(NOTICED).ok()? == Some(stream.to_string()) {
+            return None;
+        }
+        let wall = ledger
+            .events(1, 1, 0)
+            .ok()?
+            .first()
+            .map(|event| event.wall)?;
+        let lost = ledger.local(LOST).ok().flatten();
+        Some(NoticeView {
+            reason,
+            at: domain::time::local_minute(wall, now.utc_offset_min),
+            ended: opening.previous.map(|head| head.stream.series()),
+            series: Some(stream.series()),
+            streams: self.earlier_files().len() as u32,
+            lost: lost.and_then(|lost| lost.parse().ok()).unwrap_or(0),
+        })
+    }
+
+    /// A manager has read the notice.
+    pub(crate) fn acknowledge_notice(
+        &mut self,
+        approval: Option<&Approval>,
+        call: &mut Call,
+    ) -> Outcome {
+        self.approved_by(approval, RefusalCode::ManagerRequired, call)?;
+        let stream = self.book()?.identity().stream.to_string();
+        let noted = self.book_mut()?.write(|tx| tx.set_local(NOTICED, &stream));
+        noted.map_err(|error: LedgerError| storage_refusal(&error))?;
+        self.keep_jobs(Vec::new(), Reply::Done {}, call)
+    }
+
+    fn earlier_files(&self) -> Vec<PathBuf> {
+        let Some(dir) = &self.dir else {
+            return Vec::new();
+        };
+        ledger::earlier_files(&dir.join(LEDGER_FILE))
+            .inspect_err(|error| tracing::warn!(error = %error, "earlier streams cannot be listed"))
+            .unwrap_or_default()
+    }
+
+    /// Looks into the files of earlier streams, newest first. One that cannot be read is passed over: it was set
+    /// aside for a reason.
+    fn in_earlier<T>(
+        &self,
+        mut look: impl FnMut(&Ledger) -> Result<Option<T>, LedgerError>,
+    ) -> Option<T> {
+        for path in self.earlier_files() {
+            match self.read_earlier(&path).map(|ledger| look(&ledger)) {
+                Some(Ok(Some(found))) => return Some(found),
+                Some(Err(error)) => {
+                    tracing::warn!(error = %error, "the file of an earlier stream cannot be read");
+                }
+                Some(Ok(None)) | None => {}
+            }
+        }
+        None
+    }
+
+    fn read_earlier(&self, path: &Path) -> Option<Ledger> {
+        Ledger::open_read_only_with(path, self.ledger_options.key.as_ref())
+            .inspect_err(|error| {
+                tracing::warn!(error = %error, "the file of an earlier stream cannot be opened");
+            })
+            .ok()
+    }
+
+    /// The receipt with `number` from the file of an earlier stream, with the copies printed since.
+    pub(crate) fn earlier_receipt(&self, number: &str) -> Result<Option<Receipt>, LedgerError> {
+        let Some(found) = self.in_earlier(|ledger| ledger.receipt(number)) else {
+            return Ok(None);
+        };
+        let copies = match &self.ledger {
+            Some(ledger) => ledger.copies(&found.number)?,
+            None => 0,
+        };
+        Ok(Some(Receipt {
+            copies: found.copies.max(copies),
+            ..found
+        }))
+    }
+
+    /// Up to `limit` receipts of earlier streams whose number contains `query`, newest first, without those in
+    /// `known`.
+    pub(crate) fn earlier_receipts(
+        &self,
+        query: &str,
+        limit: usize,
+        known: &[Receipt],
+    ) -> Vec<Receipt> {
+        let mut found: Vec<Receipt> = Vec::new();
+        let wanted = u32::try_from(limit + known.len()).unwrap_or(u32::MAX);
+        self.in_earlier(|ledger| {
+            for receipt in ledger.receipts(query, wanted)? {
+                let twice = known
+                    .iter()
+                    .chain(&found)
+                    .any(|other| other.number == receipt.number);
+                if found.len() < limit && !twice {
+                    found.push(receipt);
+                }
+            }
+            Ok((found.len() >= limit).then_some(()))
+        });
+        found
+    }
+}

@@ -1,0 +1,289 @@
+//! A ledger that is not the one this till left behind: noticed at start, offline, and selling goes on.
+
+use std::path::Path;
+
+use domain::event::StreamReason;
+use ledger::{Ledger, OpenOptions};
+use testkit::shop::{BALL, CASHIER, MANAGER, Setup, Shop, TEE};
+use till::OpenTillError;
+use till::door::{Command, NoticeReason, RefusalCode, Reply};
+
+struct World {
+    shop: Shop,
+    state: tempfile::TempDir,
+}
+
+/// A witnessed till in the midst of a shift.
+fn world() -> World {
+    let state = tempfile::tempdir().expect("a folder");
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.witness_in(state.path());
+    shop.reopen();
+    assert_eq!(shop.status().notice, None, "taken on trust once");
+    shop.sign_in(CASHIER);
+    shop.open_shift(50_000);
+    World { shop, state }
+}
+
+fn sell(shop: &mut Shop, code: &str) -> String {
+    shop.scan(code);
+    shop.complete(vec![tender()]).number
+}
+
+fn tender() -> till::door::TenderInput {
+    till::door::TenderInput {
+        kind: domain::event::TenderKind::Cash,
+        amount_minor: None,
+        reference: None,
+    }
+}
+
+fn copy_of(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a folder");
+    for name in ["ledger.db", "ledger.db-wal"] {
+        if folder.join(name).exists() {
+            std::fs::copy(folder.join(name), copy.path().join(name)).expect("copy");
+        }
+    }
+    copy
+}
+
+/// Puts an older copy back into the very same file.
+fn put_back(copy: &Path, folder: &Path) {
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(folder.join(format!("ledger.db{suffix}")));
+    }
+    let bytes = std::fs::read(copy.join("ledger.db")).expect("the copy");
+    std::fs::write(folder.join("ledger.db"), bytes).expect("put back");
+}
+
+fn expected_minor(shop: &mut Shop) -> i64 {
+    match shop.ok(Command::XReport {
+        print: false,
+        approval: None,
+    }) {
+        Reply::Report(report) => report.takings_minor,
+        other => panic!("no report: {other:?}"),
+    }
+}
+
+fn assert_sound(shop: &Shop) {
+    let report = Ledger::open_read_only(&shop.folder().join("ledger.db"))
+        .expect("open")
+        .verify()
+        .expect("verify");
+    assert_eq!(report.first_bad, None);
+}
+
+#[test]
+fn a_till_that_was_set_back_goes_on_in_a_new_series_and_says_so() {
+    let World {
+        mut shop,
+        state: _state,
+    } = world();
+    let first = sell(&mut shop, BALL);
+    shop.close_till();
+    let copy = copy_of(shop.folder());
+    shop.reopen();
+    let lost = sell(&mut shop, TEE);
+    shop.close_till();
+    put_back(copy.path(), shop.folder());
+    shop.reopen();
+    let status = shop.status();
+    let notice = status.notice.expect("a notice");
+    assert_eq!(notice.reason, NoticeReason::RolledBack);
+    assert_eq!((notice.streams, notice.lost), (1, 0));
+    assert_ne!(notice.series, notice.ended);
+    assert!(first.contains(&notice.ended.expect("a series")));
+    assert!(status.ready && status.shift.is_some() && status.user.is_some());
+    // The shift goes on with what is known of it, in numbers that the lost sale cannot have.
+    assert_eq!(expected_minor(&mut shop), 29_500);
+    let next = sell(&mut shop, TEE);
+    assert!(next.contains(&notice.series.expect("a series")));
+    assert_ne!(next, lost);
+    let opening = shop.till().ledger().expect("a ledger").opening().clone();
+    assert_eq!(opening.reason, StreamReason::RolledBack);
+    assert_eq!(
+        opening.witness.map(|head| head.seq),
+        opening.previous.map(|head| head.seq + 1)
+    );
+    // A cashier sees the notice, a manager takes note of it, and it does not come back.
+    let refusal = shop.refused(Command::AcknowledgeNotice { approval: None });
+    assert_eq!(refusal.code, RefusalCode::ManagerRequired);
+    shop.sign_in(MANAGER);
+    shop.ok(Command::AcknowledgeNotice { approval: None });
+    assert_eq!(shop.status().notice, None);
+    shop.reopen();
+    assert_eq!(shop.status().notice, None);
+    assert_sound(&shop);
+}
+
+#[test]
+fn receipts_of_the_old_series_are_found_shown_and_printed_again() {
+    let World {
+        mut shop,
+        state: _state,
+    } = world();
+    let old = sell(&mut shop, BALL);
+    shop.ok(Command::Reprint {
+        number: old.clone(),
+    });
+    let head = shop.till().ledger().expect("a ledger").head();
+    shop.ledger_mut()
+        .write(|tx| tx.set_acked("hub", 1, head.seq, head.hash))
+        .expect("acknowledged");
+    shop.close_till();
+    let copy = copy_of(shop.folder());
+    shop.reopen();
+    shop.close_till();
+    // The same bytes in another file: a copy was put in its place.
+    std::fs::remove_file(shop.folder().join("ledger.db")).expect("remove");
+    std::fs::copy(
+        copy.path().join("ledger.db"),
+        shop.folder().join("ledger.db-other"),
+    )
+    .expect("copy");
+    std::fs::rename(
+        shop.folder().join("ledger.db-other"),
+        shop.folder().join("ledger.db"),
+    )
+    .expect("put in place");
+    let files = std::fs::read_dir(shop.folder()).expect("folder").count();
+    shop.reopen();
+    assert!(std::fs::read_dir(shop.folder()).expect("folder").count() >= files);
+    let own = sell(&mut shop, TEE);
+    for number in [&old, &own] {
+        let Reply::Receipt(view) = shop.ok(Command::GetReceipt {
+            number: number.clone(),
+        }) else {
+            panic!("a receipt")
+        };
+        assert_eq!(view.row.number, *number);
+    }
+    let Reply::Receipt(view) = shop.ok(Command::Reprint {
+        number: old.clone(),
+    }) else {
+        panic!("a receipt")
+    };
+    assert_eq!(view.copies, 2);
+    let Reply::Receipts { receipts } = shop.ok(Command::ListReceipts {
+        query: String::new(),
+        limit: None,
+    }) else {
+        panic!("receipts")
+    };
+    let numbers: Vec<&str> = receipts.iter().map(|row| row.number.as_str()).collect();
+    assert_eq!(numbers, [own.as_str(), old.as_str()]);
+    assert_sound(&shop);
+}
+
+#[test]
+fn a_damaged_ledger_is_kept_and_selling_goes_on() {
+    let World {
+        mut shop,
+        state: _state,
+    } = world();
+    for _ in 0..3 {
+        sell(&mut shop, BALL);
+    }
+    shop.close_till();
+    let path = shop.folder().join("ledger.db");
+    drop(Ledger::open(&path, &OpenOptions::default()).expect("move the log"));
+    let conn = rusqlite::Connection::open(&path).expect("raw");
+    conn.execute_batch(
+        "DROP TRIGGER event_is_never_changed; UPDATE event SET bytes = CAST(replace(CAST(bytes AS TEXT), '29500', '29501') AS BLOB) \
+         WHERE kind = 'SaleCompleted' AND seq = (SELECT max(seq) FROM event)",
+    )
+    .expect("damage");
+    conn.close().expect("close");
+    shop.reopen();
+    let status = shop.status();
+    let notice = status.notice.expect("a notice");
+    assert_eq!((notice.reason, notice.lost), (NoticeReason::Damaged, 1));
+    assert!(status.ready && status.shift.is_some());
+    assert_eq!(expected_minor(&mut shop), 59_000);
+    sell(&mut shop, TEE);
+    assert_sound(&shop);
+}
+
+#[test]
+fn a_ledger_that_is_gone_is_not_taken_for_a_new_device() {
+    let World { mut shop, state } = world();
+    sell(&mut shop, BALL);
+    let head = shop.till().ledger().expect("a ledger").head();
+    shop.close_till();
+    std::fs::remove_file(shop.folder().join("ledger.db")).expect("remove");
+    shop.reopen();
+    let notice = shop.status().notice.expect("a notice");
+    assert_eq!(notice.reason, NoticeReason::LedgerMissing);
+    assert_eq!(notice.ended, Some(head.stream.series()));
+    shop.enrol();
+    shop.receive_everything();
+    assert_eq!(shop.status().notice, None);
+    let opening = shop.till().ledger().expect("a ledger").opening().clone();
+    assert_eq!(opening.witness, Some(head), "the trace that it leaves");
+    drop(state);
+}
+
+#[test]
+fn a_foreign_file_in_its_place_stays_a_refusal() {
+    let World {
+        mut shop,
+        state: _state,
+    } = world();
+    shop.close_till();
+    std::fs::write(shop.folder().join("ledger.db"), b"a letter to the taxman").expect("foreign");
+    let refused = shop.try_open_with(&OpenOptions::default());
+    assert!(
+        matches!(refused, Err(OpenTillError::Ledger(_))),
+        "{refused:?}"
+    );
+    assert_eq!(
+        std::fs::read(shop.folder().join("ledger.db")).expect("read"),
+        b"a letter to the taxman"
+    );
+}
+
+#[test]
+fn a_copied_folder_goes_on_beside_the_original_and_no_number_comes_twice() {
+    let World { mut shop, state } = world();
+    sell(&mut shop, BALL);
+    shop.close_till();
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    for entry in std::fs::read_dir(shop.folder()).expect("folder") {
+        let from = entry.expect("entry").path();
+        if from.is_file() {
+            let to = elsewhere.path().join(from.file_name().expect("a name"));
+            std::fs::copy(&from, to).expect("copy");
+        }
+    }
+    let context = till::Context {
+        now: shop.now(),
+        entropy: domain::entropy::Entropy::new([99; 32]),
+    };
+    let mut copy = till::Till::open_witnessed(
+        elsewhere.path(),
+        "test",
+        context,
+        OpenOptions::default(),
+        state.path(),
+    )
+    .expect("the copy opens");
+    let ledger = copy.ledger_mut().expect("a ledger");
+    assert_eq!(ledger.identity().reason, StreamReason::Cloned);
+    let (copied, next) = (ledger.identity().stream, ledger.next_number(2026));
+    assert_eq!(next.expect("a number"), 1);
+    shop.reopen();
+    assert_eq!(shop.status().notice, None, "the original is what it was");
+    assert_ne!(
+        shop.till()
+            .ledger()
+            .expect("a ledger")
+            .identity()
+            .stream
+            .series(),
+        copied.series()
+    );
+    sell(&mut shop, TEE);
+    assert_sound(&shop);
+}
