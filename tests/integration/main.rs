@@ -4,3 +4,4 @@ mod accounts;
 mod import;
 mod last_unit;
 mod sale;
+mod streams;

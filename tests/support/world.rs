@@ -11,6 +11,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use domain::catalog::{Language, Names};
 use domain::config::{Role, StaffMember, StoreConfig, TaxRate, TaxRounding};
 use domain::entropy::Entropy;
+use domain::event::StreamReason;
 use domain::ids::{
     JobId, LocationId, PriceListId, RequestId, StoreId, TaxCategory, TenantId, TillId, UserId,
 };
@@ -20,7 +21,8 @@ use hub::import::{ImportOptions, ImportReport};
 use hub::{Hub, NewTenant};
 use hub_http::{Clock, SharedHub, Tenants};
 use rust_decimal::Decimal;
-use sync_client::{Engine, EngineConfig, Link, Standing, enrol};
+use sync_client::engine::Problem;
+use sync_client::{Engine, EngineConfig, EngineEvent, Link, Standing, enrol};
 use testkit::rng::Rng;
 use till::door::{Answer, Command, JobResult, Pieces, Refusal, Reply, Request};
 use till::{Context, PendingWork, Till};
@@ -442,8 +444,34 @@ impl TillNode {
             return Ok(false);
         };
         let outcome = net.send(&outgoing);
-        self.engine.handle(ledger, outgoing.ticket, outcome, &now);
+        let events = self.engine.handle(ledger, outgoing.ticket, outcome, &now);
+        // As the runtime does.
+        for event in events {
+            if let EngineEvent::StreamBroken(problem) = event {
+                let reason = match problem {
+                    Problem::StreamFork => StreamReason::Cloned,
+                    _ => StreamReason::Restored,
+                };
+                let context = self.context();
+                self.till.renew_stream(reason, context)?;
+                self.engine.new_stream();
+            }
+        }
         Ok(true)
+    }
+
+    /// Ends the program, lets `change` do what it likes with the files, and starts it again.
+    ///
+    /// # Errors
+    /// When the till does not open.
+    pub fn restart(&mut self, folder: &Path, change: impl FnOnce(&Path)) -> Result<()> {
+        let context = self.context();
+        self.till = Till::in_memory("replay", context)?;
+        change(folder);
+        let context = self.context();
+        self.till = Till::open(folder, "replay", context)?;
+        self.engine = Engine::new(EngineConfig::new("replay", self.rng.next_u64()));
+        Ok(())
     }
 
     fn more_to_pull(&self) -> bool {
