@@ -100,6 +100,7 @@ pub fn durable_sale(table: &mut Table) -> Result<()> {
         let answer = node.call(Command::Complete {
             sale: id,
             tenders: cash(),
+            approval: None,
         });
         ours.push(ms(started));
         let Answer::Ok(reply) = answer else {
@@ -180,6 +181,7 @@ pub fn close_shift(table: &mut Table) -> Result<()> {
         node.ok(Command::Complete {
             sale: cart.sale,
             tenders: cash(),
+            approval: None,
         })?;
     }
     let Reply::Report(x) = node.ok(Command::XReport {

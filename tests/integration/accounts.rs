@@ -36,6 +36,7 @@ fn day(world: &mut World, numbers: &[usize]) -> i64 {
                 amount_minor: None,
                 reference: None,
             }],
+            approval: None,
         });
         let Reply::Completed(done) = done.expect("completed") else {
             panic!("a completion answers as one")

@@ -49,6 +49,7 @@ fn both_sales_of_the_last_unit_stand_and_head_office_sees_the_shortage() {
         node.ok(Command::Complete {
             sale: cart.sale,
             tenders,
+            approval: None,
         })
         .expect("what is in the hand is sold");
     }

@@ -66,6 +66,7 @@ fn a_sale_rung_offline_reaches_head_office_with_its_receipt_and_stock() {
         .ok(Command::Complete {
             sale,
             tenders: cash(Some(5_000)),
+            approval: None,
         })
         .expect("completed");
     let Reply::Completed(done) = reply else {

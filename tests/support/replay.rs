@@ -207,6 +207,7 @@ impl Run<'_> {
             Command::Complete {
                 sale: cart.sale,
                 tenders: tenders.clone(),
+                approval: None,
             },
         )?;
         let Reply::Completed(done) = reply else {

@@ -159,11 +159,11 @@ export class MockTill {
     const deposit = z && counted > float ? [{ denomination_minor: 50000, pieces: Math.floor((counted - float) / 50000) }].filter((p) => p.pieces) : [];
     return { ok: { type: 'Report', z_number: z, drawer, holder_name, business_date: '2026-11-22', opened_at: '2026-11-22T09:02', sales: rows.length, reversals: 0, units: rows.reduce((a, r) => a + r.units, 0), takings_minor: takings, discounts_minor: 6000, rounding_minor: 0, levies: [],
       taxes: [{ rate: '19', net_minor: Math.round(takings / 1.19), tax_minor: takings - Math.round(takings / 1.19) }], tenders_minor: { cash: takings, card: 0 }, float_minor: float, expected_minor: expected, counted_minor: counted,
-      difference_minor: counted === null ? null : counted - expected, moved_minor: moved, no_sales, counts, hand_overs, deposit, deposit_minor: this.sum(deposit), copies: 0, perpetual_minor: z ? 18456290 : null, job: null, parked: this.parked.length, png_base64: z ? paperPng(512, 700) : null } };
+      difference_minor: counted === null ? null : counted - expected, moved_minor: moved, no_sales, counts, hand_overs, deposit, deposit_minor: this.sum(deposit), copies: 0, perpetual_minor: z ? 18456290 : null, cash_stamp: [], job: null, parked: this.parked.length, png_base64: z ? paperPng(512, 700) : null } };
   }
   sum(count) { return count.reduce((a, p) => a + p.denomination_minor * p.pieces, 0); }
   period(kind, number, name) {
-    return { type: 'Period', number, period: kind, name, at: '2026-11-22T09:01', z_numbers: [38, 41], sales: 128, sales_minor: 9876540, reversals: 2, reversals_minor: -120500, discounts_minor: 45000, rounding_minor: 0, levies: [{ code: 'stamp', minor: 12800 }],
+    return { type: 'Period', number, period: kind, name, at: '2026-11-22T09:01', z_numbers: [38, 41], sales: 128, sales_minor: 9876540, reversals: 2, reversals_minor: -120500, discounts_minor: 45000, rounding_minor: 0, levies: [{ code: 'stamp', minor: 12800 }], cash_stamp: [],
       taxes: [{ rate: '19', net_minor: 8198353, tax_minor: 1557687 }], tenders_minor: { cash: 6543210, card: 3212830 }, moved_minor: { pay_out: 22500, drop: 4000000 }, over_short_minor: -1500, perpetual_minor: 18456290, covers: [1204, 1933], seal: '3f9a1c07b2d4e586', job: null, copies: 0, png_base64: paperPng(512, 640) };
   }
   /** Z reports of this mock, and the closings of a day, month and year that ended before it. */

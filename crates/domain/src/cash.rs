@@ -9,7 +9,7 @@ use crate::money::{Currency, MINOR_MAX};
 /// Why a count cannot be summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CountError {
-    /// The currency has no such coin or note.
+    /// There is no such coin or note.
     #[error("there is no piece of {denomination_minor}")]
     UnknownDenomination {
         /// Denomination in minor units.
@@ -26,14 +26,14 @@ pub enum CountError {
     Overflow,
 }
 
-/// What a count comes to, in minor units.
+/// What a count of `denominations` comes to, in minor units.
 ///
 /// # Errors
 /// [`CountError`], with the first denomination that is wrong.
-pub fn count_total(count: &CashCount, currency: Currency) -> Result<i64, CountError> {
+pub fn count_total(count: &CashCount, denominations: &[i64]) -> Result<i64, CountError> {
     let mut total = 0_i64;
     for (denomination_minor, pieces) in count {
-        if !currency.denominations_minor().contains(denomination_minor) {
+        if !denominations.contains(denomination_minor) {
             return Err(CountError::UnknownDenomination {
                 denomination_minor: *denomination_minor,
             });
@@ -88,10 +88,10 @@ pub fn round_cash(minor: i64, rounding: Option<CashRounding>) -> i64 {
     i64::try_from(signed).unwrap_or(minor)
 }
 
-/// Up to four amounts above `due_minor` that a shopper is likely to hand over, ascending: the next multiple of
-/// each note, and of the larger coins where notes give fewer than three. One of them may be the only one: no
-/// amount is listed from which a piece could be kept back.
-pub fn quick_cash(due_minor: i64, currency: Currency) -> Vec<i64> {
+/// Up to four amounts above `due_minor` that a shopper is likely to hand over in `denominations`, ascending: the
+/// next multiple of each note, and of the larger coins where notes give fewer than three. One of them may be the
+/// only one: no amount is listed from which a piece could be kept back.
+pub fn quick_cash(due_minor: i64, currency: Currency, denominations: &[i64]) -> Vec<i64> {
     if due_minor <= 0 || due_minor > MINOR_MAX / 2 {
         return Vec::new();
     }
@@ -101,7 +101,7 @@ pub fn quick_cash(due_minor: i64, currency: Currency) -> Vec<i64> {
         Currency::Eur => 500,
     };
     let amount_max = due_minor.saturating_mul(4).max(note_min * 2);
-    let multiples = |piece_min| multiples_above(due_minor, piece_min, amount_max, currency);
+    let multiples = |piece_min| multiples_above(due_minor, piece_min, amount_max, denominations);
     let notes = multiples(note_min);
     if notes.len() >= 3 {
         return notes.into_iter().take(4).collect();
@@ -115,10 +115,9 @@ fn multiples_above(
     due_minor: i64,
     piece_min: i64,
     amount_max: i64,
-    currency: Currency,
+    denominations: &[i64],
 ) -> BTreeSet<i64> {
-    currency
-        .denominations_minor()
+    denominations
         .iter()
         .filter(|piece| **piece >= piece_min)
         .map(|piece| (due_minor / piece + 1) * piece)
@@ -133,21 +132,22 @@ mod tests {
     #[test]
     fn a_drawer_is_summed_by_denomination() {
         let count = CashCount::from([(20_000, 2), (500, 3), (100, 1)]);
-        assert_eq!(count_total(&count, Currency::Tnd), Ok(41_600));
+        let pieces = Currency::Tnd.denominations_minor();
+        assert_eq!(count_total(&count, pieces), Ok(41_600));
         let unknown = CashCount::from([(3_000, 1)]);
         let error = CountError::UnknownDenomination {
             denomination_minor: 3_000,
         };
-        assert_eq!(count_total(&unknown, Currency::Tnd), Err(error));
+        assert_eq!(count_total(&unknown, pieces), Err(error));
         let negative = CashCount::from([(500, -1)]);
         assert_eq!(
-            count_total(&negative, Currency::Tnd),
+            count_total(&negative, pieces),
             Err(CountError::NegativePieces {
                 denomination_minor: 500
             })
         );
         let huge = CashCount::from([(500, i64::MAX)]);
-        assert_eq!(count_total(&huge, Currency::Tnd), Err(CountError::Overflow));
+        assert_eq!(count_total(&huge, pieces), Err(CountError::Overflow));
     }
 
     #[test]
@@ -222,12 +222,23 @@ mod tests {
             (59_900, Currency::Mad, &[60_000]),
             (12_300, Currency::Mad, &[14_000, 15_000, 20_000]),
         ] {
-            assert_eq!(quick_cash(due, currency), amounts, "{due} {currency}");
+            let found = quick_cash(due, currency, currency.denominations_minor());
+            assert_eq!(found, amounts, "{due} {currency}");
         }
-        assert!(quick_cash(0, Currency::Tnd).is_empty());
+        let tnd = Currency::Tnd.denominations_minor();
+        assert!(quick_cash(0, Currency::Tnd, tnd).is_empty());
+        let without_twenty: Vec<i64> = tnd
+            .iter()
+            .copied()
+            .filter(|piece| *piece != 20_000)
+            .collect();
+        assert_eq!(
+            quick_cash(50_000, Currency::Tnd, &without_twenty),
+            [55_000, 60_000, 100_000]
+        );
         for due in [1, 999, 1_000, 49_999, 50_000, 123_456] {
             for currency in Currency::ALL {
-                let amounts = quick_cash(due, currency);
+                let amounts = quick_cash(due, currency, currency.denominations_minor());
                 assert!(
                     amounts.iter().all(|amount| *amount > due) && amounts.is_sorted(),
                     "{due} {currency}"

@@ -393,6 +393,27 @@ pub struct TaxTotal {
     pub tax_minor: i64,
 }
 
+/// Stamp duty on receipts paid in cash, at one rate. Refunds do not lower it: a receipt was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashStamp {
+    /// Hundredths of a percent.
+    pub rate_bp: u32,
+    /// Receipts of sales that kept cash.
+    pub count: u64,
+    /// Cash that they kept, tax included.
+    pub base_minor: i64,
+    /// Rate times base, rounded once, half up.
+    pub duty_minor: i64,
+}
+
+impl CashStamp {
+    /// The rate in percent as text: `0.25`.
+    pub fn percent(&self) -> String {
+        let percent = rust_decimal::Decimal::new(i64::from(self.rate_bp), 2);
+        percent.normalize().to_string()
+    }
+}
+
 /// A levy charged on the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LevyCharged {
@@ -412,6 +433,8 @@ pub enum OverrideKind {
     Discount,
     /// Undoing a sale.
     Reversal,
+    /// More cash in one sale than the law lets pass unasked.
+    CashCeiling,
 }
 
 /// A manager's approval, kept inside the event it made possible.
@@ -468,6 +491,10 @@ pub struct SaleBody {
     pub tenders: Vec<Tender>,
     /// Cash handed back.
     pub change_minor: i64,
+    /// Rate of the stamp duty on receipts paid in cash, in hundredths of a percent, that was in force: whoever reads
+    /// the fact needs no law book. Only on sales that kept cash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cash_stamp_bp: Option<u32>,
     /// Approvals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
@@ -698,6 +725,9 @@ pub struct ShiftTotals {
     pub rounding_minor: i64,
     /// Levies by code.
     pub levies_minor: BTreeMap<String, i64>,
+    /// Stamp duty on cash receipts per rate, ascending; to be declared, never charged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cash_stamp: Vec<CashStamp>,
     /// Net and tax per rate, ascending.
     pub taxes: Vec<TaxTotal>,
     /// Money kept per kind of tender: for cash, tendered minus change.
@@ -814,6 +844,9 @@ pub struct PeriodTotals {
     /// Levies by code.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub levies_minor: BTreeMap<String, i64>,
+    /// Stamp duty on cash receipts per rate, ascending; to be declared, never charged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cash_stamp: Vec<CashStamp>,
     /// Net and tax per rate, ascending.
     pub taxes: Vec<TaxTotal>,
     /// Money kept per kind of tender.

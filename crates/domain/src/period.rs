@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::event::{Fact, PeriodClosed, PeriodKind, PeriodTotals, SaleBody};
 use crate::money::MoneyError;
 use crate::posting::postings;
-use crate::shift::{add, add_taxes, kept_by_kind};
+use crate::shift::{add, add_cash_stamp, add_taxes, cash_stamp_of, kept_by_kind};
 use crate::time::BusinessDate;
 
 fn add_all<K: Ord + Clone>(
@@ -88,6 +88,7 @@ impl PeriodTotals {
         add(&mut self.rounding_minor, other.rounding_minor)?;
         add(&mut self.over_short_minor, other.over_short_minor)?;
         add_all(&mut self.levies_minor, &other.levies_minor)?;
+        add_cash_stamp(&mut self.cash_stamp, &other.cash_stamp)?;
         add_all(&mut self.tenders_minor, &other.tenders_minor)?;
         add_all(&mut self.moved_minor, &other.moved_minor)?;
         add_all(&mut self.accounts_minor, &other.accounts_minor)?;
@@ -110,6 +111,7 @@ impl PeriodTotals {
                 levy.minor,
             )?;
         }
+        add_cash_stamp(&mut self.cash_stamp, &cash_stamp_of(sale)?)?;
         for (kind, kept) in kept_by_kind(sale)? {
             add(self.tenders_minor.entry(kind).or_insert(0), kept)?;
         }

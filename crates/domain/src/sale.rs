@@ -54,6 +54,8 @@ pub struct Completion {
     pub total_minor: i64,
     /// Cash to hand back.
     pub change_minor: i64,
+    /// Cash tendered minus change: the cash leg.
+    pub cash_kept_minor: i64,
 }
 
 /// What is still to pay. Minor units, nothing when more than enough was tendered.
@@ -63,6 +65,8 @@ pub struct Due {
     pub due_minor: i64,
     /// In cash, rounded.
     pub due_cash_minor: i64,
+    /// Cash leg of the sale if the rest is paid in cash: what was handed over so far and what is due, without change.
+    pub cash_leg_minor: i64,
 }
 
 /// Sums of tenders by what they may do.
@@ -105,6 +109,7 @@ pub fn settle(
         rounding_minor: rounded_leg - cash_leg,
         total_minor,
         change_minor: paid.cash - rounded_leg,
+        cash_kept_minor: rounded_leg,
     })
 }
 
@@ -119,9 +124,11 @@ pub fn due(
 ) -> Result<Due, CompleteSaleError> {
     let paid = add_up(exact_minor, tenders)?;
     let cash_leg = exact_minor - paid.exact;
+    let rounded_leg = round_leg(cash_leg, rounding)?;
     Ok(Due {
         due_minor: (cash_leg - paid.cash).max(0),
-        due_cash_minor: (round_leg(cash_leg, rounding)? - paid.cash).max(0),
+        due_cash_minor: (rounded_leg - paid.cash).max(0),
+        cash_leg_minor: rounded_leg,
     })
 }
 
@@ -181,6 +188,8 @@ pub struct SaleHeader {
     pub price_list: PriceListId,
     /// Version of the price feed.
     pub price_version: u64,
+    /// Rate of the stamp duty on cash receipts in force, hundredths of a percent.
+    pub cash_stamp_bp: Option<u32>,
 }
 
 /// Prices `cart`, settles it by `tenders` and makes the sale's body of both. The cart's own tenders are not
@@ -224,6 +233,7 @@ pub fn complete(
         total_minor: settled.total_minor,
         tenders: settled.tenders,
         change_minor: settled.change_minor,
+        cash_stamp_bp: header.cash_stamp_bp.filter(|_| settled.cash_kept_minor > 0),
         overrides: cart
             .overrides
             .iter()
@@ -267,7 +277,7 @@ fn still_matters(noted: &Override, cart: &Cart) -> bool {
         .line
         .and_then(|number| cart.lines.iter().find(|line| line.line == number));
     match (noted.kind, noted.line, line) {
-        (OverrideKind::Reversal, _, _) => true,
+        (OverrideKind::Reversal | OverrideKind::CashCeiling, _, _) => true,
         (_, Some(_), None) => false,
         (OverrideKind::Price, _, Some(line)) => line.unit_minor != line.list_minor,
         (OverrideKind::Discount, _, Some(line)) => line.discount != Discount::None,
@@ -309,6 +319,7 @@ pub fn mirror(sale: &SaleBody, new_sale: SaleId, header: SaleHeader) -> SaleBody
         total_minor,
         tenders: refund_tenders(sale, total_minor),
         change_minor: 0,
+        cash_stamp_bp: None,
         overrides: Vec::new(),
     }
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::event::{
-    CashMoved, CashMovement, Fact, SaleBody, ShiftOpened, ShiftTotals, TaxTotal, TenderKind,
+    CashMoved, CashMovement, CashStamp, Fact, SaleBody, ShiftOpened, ShiftTotals, TaxTotal,
+    TenderKind,
 };
 use crate::money::MoneyError;
 use crate::quantity::Quantity;
+
+/// A whole in hundredths of a percent.
+const WHOLE_BP: i64 = 10_000;
 
 pub(crate) fn add(sum: &mut i64, amount: i64) -> Result<(), MoneyError> {
     *sum = sum.checked_add(amount).ok_or(MoneyError::Overflow)?;
@@ -96,6 +100,7 @@ impl ShiftTotals {
                 levy.minor,
             )?;
         }
+        add_cash_stamp(&mut self.cash_stamp, &cash_stamp_of(sale)?)?;
         add_taxes(&mut self.taxes, &sale.taxes)?;
         for (kind, kept) in kept_by_kind(sale)? {
             add(self.tenders_minor.entry(kind).or_insert(0), kept)?;
@@ -120,6 +125,54 @@ impl CashMoved {
             }
         }
     }
+}
+
+/// The stamp duty that a sale adds to what is declared, if it is one that kept cash under a rate.
+///
+/// # Errors
+/// [`MoneyError::Overflow`].
+pub(crate) fn cash_stamp_of(sale: &SaleBody) -> Result<Vec<CashStamp>, MoneyError> {
+    let kept = kept_by_kind(sale)?.get(&TenderKind::Cash).copied();
+    let (Some(rate_bp), Some(base_minor)) = (sale.cash_stamp_bp, kept.filter(|kept| *kept > 0))
+    else {
+        return Ok(Vec::new());
+    };
+    Ok(vec![CashStamp {
+        rate_bp,
+        count: 1,
+        base_minor,
+        duty_minor: 0,
+    }])
+}
+
+/// Adds receipts and bases per rate, keeping the rates ascending, and computes the duty anew: the sum of rounded
+/// duties is not the duty on the sum.
+pub(crate) fn add_cash_stamp(
+    sums: &mut Vec<CashStamp>,
+    stamps: &[CashStamp],
+) -> Result<(), MoneyError> {
+    for stamp in stamps {
+        let place = sums.binary_search_by_key(&stamp.rate_bp, |sum| sum.rate_bp);
+        let index = place.unwrap_or_else(|index| {
+            sums.insert(
+                index,
+                CashStamp {
+                    rate_bp: stamp.rate_bp,
+                    count: 0,
+                    base_minor: 0,
+                    duty_minor: 0,
+                },
+            );
+            index
+        });
+        let sum = &mut sums[index];
+        sum.count += stamp.count;
+        add(&mut sum.base_minor, stamp.base_minor)?;
+        let scaled = i128::from(sum.base_minor) * i128::from(sum.rate_bp);
+        let duty = (scaled + i128::from(WHOLE_BP) / 2) / i128::from(WHOLE_BP);
+        sum.duty_minor = i64::try_from(duty).map_err(|_| MoneyError::Overflow)?;
+    }
+    Ok(())
 }
 
 /// Adds net and tax per rate, keeping the rates ascending.

@@ -9,6 +9,7 @@ use crate::cash_slip::movement_label;
 use crate::document::{Block, Document, RuleStyle, Weight};
 use crate::format::{amount, amount_with_symbol, clean, date, date_time, isolate_ltr, quantity};
 use crate::sale_receipt::{StoreIdentity, push_fact, push_identity, tax_table, tender_label};
+use crate::shift_report::push_cash_stamp;
 use crate::texts::{self, Key};
 
 /// Everything the paper says. Amounts are in minor units of `currency`.
@@ -148,6 +149,8 @@ impl PeriodReport<'_> {
     }
 
     fn push_foot(&self, blocks: &mut Vec<Block>) {
+        let stamps = &self.closed.totals.cash_stamp;
+        push_cash_stamp(blocks, self.language, self.currency, stamps);
         blocks.push(Block::Rule {
             style: RuleStyle::Dashed,
         });

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDateTime;
 use domain::catalog::Language;
-use domain::event::{CashMovement, TaxTotal, TenderKind};
+use domain::event::{CashMovement, CashStamp, TaxTotal, TenderKind};
 use domain::money::Currency;
 use domain::quantity::Quantity;
 
@@ -82,6 +82,8 @@ pub struct ShiftReport {
     pub rounding_minor: i64,
     /// Levies.
     pub levies: Vec<LevyLine>,
+    /// Stamp duty on cash receipts, to be declared.
+    pub cash_stamp: Vec<CashStamp>,
     /// Net and tax per rate.
     pub taxes: Vec<TaxTotal>,
     /// Money kept per kind of tender.
@@ -117,6 +119,7 @@ impl ShiftReport {
         self.push_activity(blocks);
         self.push_money(blocks);
         self.push_drawer(blocks);
+        push_cash_stamp(blocks, self.language, self.currency, &self.cash_stamp);
         self.push_foot(blocks);
         document
     }
@@ -316,5 +319,44 @@ impl ShiftReport {
                 style: RuleStyle::Dashed,
             });
         }
+    }
+}
+
+/// The three figures of the form: receipts, base, duty. Nobody paid it at the till, so it stands apart.
+pub(crate) fn push_cash_stamp(
+    blocks: &mut Vec<Block>,
+    language: Language,
+    currency: Currency,
+    stamps: &[CashStamp],
+) {
+    if stamps.is_empty() {
+        return;
+    }
+    let text = |key| texts::text(language, key).to_owned();
+    blocks.push(Block::Rule {
+        style: RuleStyle::Dashed,
+    });
+    blocks.push(Block::Text {
+        text: text(Key::ReportCashStamp),
+        weight: Weight::Strong,
+    });
+    let mut row = |label: String, amount: String, weight| {
+        blocks.push(Block::Row {
+            label,
+            amount,
+            weight,
+        });
+    };
+    for stamp in stamps {
+        let rate = isolate_ltr(&format!("{} %", stamp.percent()));
+        let duty = texts::fill(language, Key::ReportCashStampDuty, &[("rate", &rate)]);
+        let base = amount(stamp.base_minor, currency);
+        row(
+            text(Key::ReportCashStampCount),
+            stamp.count.to_string(),
+            Weight::Normal,
+        );
+        row(text(Key::ReportCashStampBase), base, Weight::Normal);
+        row(duty, amount(stamp.duty_minor, currency), Weight::Strong);
     }
 }

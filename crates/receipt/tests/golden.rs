@@ -100,3 +100,42 @@ fn test_pages() {
         576,
     );
 }
+
+#[test]
+fn the_cash_stamp_stands_apart_with_the_three_figures_of_its_form() {
+    let stamp = domain::event::CashStamp {
+        rate_bp: 25,
+        count: 42,
+        base_minor: 1_234_500,
+        duty_minor: 3_086,
+    };
+    for language in [Language::Fr, Language::Ar, Language::En] {
+        let without = samples::z_report(language);
+        let with = receipt::ShiftReport {
+            cash_stamp: vec![stamp.clone()],
+            ..without.clone()
+        };
+        let rows = |report: &receipt::ShiftReport| {
+            let blocks = report.to_document().blocks.into_iter();
+            let rows = blocks.filter_map(|block| match block {
+                receipt::document::Block::Row { label, amount, .. } => Some((label, amount)),
+                _ => None,
+            });
+            rows.collect::<Vec<_>>()
+        };
+        let before = rows(&without);
+        let added: Vec<_> = rows(&with)
+            .into_iter()
+            .filter(|row| !before.contains(row))
+            .collect();
+        let amounts: Vec<&str> = added.iter().map(|(_, amount)| amount.as_str()).collect();
+        assert_eq!(amounts.len(), 3, "{added:?}");
+        assert!(amounts[0].contains("42"), "{added:?}");
+        assert!(
+            amounts[1].contains("234") && amounts[1].contains("500"),
+            "{added:?}"
+        );
+        assert!(amounts[2].contains("3.086"), "{added:?}");
+        assert!(added[2].0.contains("0.25 %"), "{added:?}");
+    }
+}

@@ -1164,7 +1164,11 @@ impl Shop {
     /// When it is refused.
     pub fn complete(&mut self, tenders: Vec<TenderInput>) -> CompletedView {
         let sale = self.cart().sale;
-        match self.ok(Command::Complete { sale, tenders }) {
+        match self.ok(Command::Complete {
+            sale,
+            tenders,
+            approval: None,
+        }) {
             Reply::Completed(done) => *done,
             other => panic!("not completed: {other:?}"),
         }

@@ -217,6 +217,7 @@ fn a_disk_that_fills_up_warns_then_refuses_and_frees_the_space_for_closing() {
     let complete = Command::Complete {
         sale: cart.sale,
         tenders: vec![tender(domain::event::TenderKind::Cash, None)],
+        approval: None,
     };
     assert_eq!(
         code(&handle, complete.clone()),

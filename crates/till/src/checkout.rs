@@ -405,6 +405,7 @@ impl Till {
         &mut self,
         sale: SaleId,
         tenders: &[TenderInput],
+        approval: Option<&Approval>,
         call: &mut Call,
     ) -> Outcome {
         let member = self.require_selling()?;
@@ -425,9 +426,45 @@ impl Till {
             paid.push(read_tender(tender, priced.total_minor, &paid, &terms)?);
         }
         let header = self.sale_header(&shift, &terms, member.user)?;
-        let body =
+        let mut body =
             sale::complete(&self.cart, &terms.pricing(), header, &paid).map_err(sale_refusal)?;
+        let by = self.cash_approval(&body, &terms, approval, call)?;
+        body.overrides.extend(by.map(|by| Override {
+            kind: OverrideKind::CashCeiling,
+            by,
+            line: None,
+        }));
         self.write_sale(body, &terms, call)
+    }
+
+    /// The manager who lets so much cash pass, when the sale reaches the ceiling of the law.
+    fn cash_approval(
+        &mut self,
+        body: &SaleBody,
+        terms: &Terms,
+        approval: Option<&Approval>,
+        call: &mut Call,
+    ) -> Result<Option<UserId>, Refusal> {
+        let ceiling = terms.store.cash_ceiling_on(terms.date);
+        let Some(limit_minor) = ceiling.and_then(|ceiling| ceiling.hard_from_minor) else {
+            return Ok(None);
+        };
+        let kept = domain::shift::kept_by_kind(body).map_err(|_| RefusalCode::AmountOverflow)?;
+        let cash_minor = kept.get(&TenderKind::Cash).copied().unwrap_or(0);
+        if cash_minor < limit_minor {
+            return Ok(None);
+        }
+        let required = RefusalCode::CashCeilingApprovalRequired;
+        let by = self.approved_by(approval, required, call);
+        by.map(Some).map_err(|refusal| {
+            if refusal.code == required {
+                refusal
+                    .with("limit_minor", limit_minor)
+                    .with("cash_minor", cash_minor)
+            } else {
+                refusal
+            }
+        })
     }
 
     fn write_sale(&mut self, body: SaleBody, terms: &Terms, call: &mut Call) -> Outcome {
@@ -631,6 +668,7 @@ impl Till {
             price_version: book
                 .price_version()
                 .map_err(|error| storage_refusal(&error))?,
+            cash_stamp_bp: terms.store.cash_stamp_bp_on(shift.opened.business_date),
         })
     }
 

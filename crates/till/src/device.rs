@@ -33,7 +33,7 @@ impl Till {
         Status {
             enrolment: self.enrolment_view(),
             app: self.app.clone(),
-            store: self.store_view(),
+            store: self.store_view(call),
             till: book.map(|book| book.identity().till.to_string()),
             ready: book.is_some_and(|book| book.ready_to_sell().unwrap_or(false)),
             variants: book.and_then(|book| book.variant_count().ok()).unwrap_or(0),

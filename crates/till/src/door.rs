@@ -388,6 +388,9 @@ pub enum Command {
         /// Further tenders, often just one.
         #[serde(default)]
         tenders: Vec<TenderInput>,
+        /// Manager, when the cash reaches the ceiling of the law; not needed when one is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
     },
     /// Undoes a completed sale of the open shift as a whole; needs a manager.
     ReverseSale {
@@ -890,6 +893,22 @@ pub struct LevyView {
     pub minor: i64,
 }
 
+/// Stamp duty on cash receipts on screens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct CashStampView {
+    /// Percent as text.
+    pub rate: String,
+    /// Receipts of sales that kept cash.
+    #[ts(type = "number")]
+    pub count: u64,
+    /// Cash that they kept, tax included.
+    #[ts(type = "number")]
+    pub base_minor: i64,
+    /// Duty to declare.
+    #[ts(type = "number")]
+    pub duty_minor: i64,
+}
+
 /// Net and tax of a rate on screens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct TaxView {
@@ -1074,6 +1093,8 @@ pub struct ReportView {
     pub rounding_minor: i64,
     /// Levies.
     pub levies: Vec<LevyView>,
+    /// Stamp duty on cash receipts, to be declared; empty where there is none.
+    pub cash_stamp: Vec<CashStampView>,
     /// Tax.
     pub taxes: Vec<TaxView>,
     /// Money kept by kind of tender.
@@ -1204,6 +1225,8 @@ pub struct PeriodView {
     pub rounding_minor: i64,
     /// Levies.
     pub levies: Vec<LevyView>,
+    /// Stamp duty on cash receipts, to be declared; empty where there is none.
+    pub cash_stamp: Vec<CashStampView>,
     /// Tax.
     pub taxes: Vec<TaxView>,
     /// Money kept by kind of tender.
@@ -1408,6 +1431,9 @@ pub enum RefusalCode {
     UnknownTender,
     /// Less than due (params: `due_minor`, `tendered_minor`).
     Underpaid,
+    /// The cash of the sale reaches the ceiling of the law: a manager must approve (params: `limit_minor`,
+    /// `cash_minor`).
+    CashCeilingApprovalRequired,
     /// No right is left for a strict variant (params: `sku`).
     NoRight,
     /// No such receipt.
@@ -1430,6 +1456,9 @@ pub enum RefusalCode {
     StockBelowZero,
     /// The disk is nearly full: no new sale begins, what was begun can be finished and the day closed.
     DiskFull,
+    /// Warning: paid in cash, the sale would be above what the law lets a buyer deduct (params: `limit_minor`,
+    /// `cash_minor`).
+    CashAboveCeiling,
     /// The data folder cannot be written: full, read-only or gone. The sale was not taken.
     StorageFailed,
     /// Something broke inside; the log has the details (params: `log`).

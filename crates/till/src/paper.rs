@@ -272,6 +272,7 @@ impl Till {
                     minor: *minor,
                 })
                 .collect(),
+            cash_stamp: totals.cash_stamp.clone(),
             taxes: totals.taxes.clone(),
             tenders: totals
                 .tenders_minor

@@ -17,7 +17,7 @@ use crate::door::{
 use crate::shift::{period_document, seal};
 use crate::stockroom::ROWS_MAX;
 use crate::till::{Call, Outcome, Till, storage_refusal};
-use crate::views::tax_views;
+use crate::views::{cash_stamp_view, tax_views};
 
 /// Rows of each kind unless asked otherwise.
 const REPORTS_DEFAULT: u32 = 30;
@@ -198,6 +198,7 @@ impl Till {
                 .into_iter()
                 .map(|(code, minor)| LevyView { code, minor })
                 .collect(),
+            cash_stamp: totals.cash_stamp.iter().map(cash_stamp_view).collect(),
             taxes: tax_views(&totals.taxes),
             tenders_minor: totals.tenders_minor,
             moved_minor: totals.moved_minor,

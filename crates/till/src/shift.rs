@@ -8,7 +8,6 @@ use domain::event::{
     Fact, PeriodKind, ShiftClosed, ShiftCounted, ShiftOpened, SlipNumber,
 };
 use domain::ids::{Digest, EventId, ShiftId, UserId};
-use domain::money::Currency;
 use domain::number::slip_number;
 use domain::time::BusinessDate;
 use ledger::{NewPrintJob, OpenShift, StoredClosing};
@@ -44,15 +43,14 @@ impl Till {
         if open.iter().any(|shift| shift.opened.drawer == drawer) {
             return Err(RefusalCode::ShiftOpen.into());
         }
-        let (count, float_minor) = read_count(count, store.currency)?;
         // A drawer that joins after midnight joins the trading day that is under way.
         let joined = open.iter().map(|shift| shift.opened.business_date).max();
+        let today = call.now.local_date();
+        let denominations = store.denominations_on(joined.unwrap_or(today));
+        let (count, float_minor) = read_count(count, &denominations)?;
         let (business_date, approved_by) = match joined {
             Some(date) => (date, None),
-            None => {
-                let today = call.now.local_date();
-                (today, self.date_approval(today, approval, call)?)
-            }
+            None => (today, self.date_approval(today, approval, call)?),
         };
         let shift = ShiftId(call.uuid());
         let event = EventId(call.uuid());
@@ -302,7 +300,8 @@ impl Till {
         let shift = self.open_shift_or_refuse()?;
         let store = self.store()?;
         let blind = store.drawer.blind_count && member.role == Role::Cashier;
-        let (count, counted_minor) = read_count(count, store.currency)?;
+        let denominations = store.denominations_on(shift.opened.business_date);
+        let (count, counted_minor) = read_count(count, &denominations)?;
         let expected_minor = shift.totals.expected_minor;
         let difference_minor = counted_minor
             .checked_sub(expected_minor)
@@ -341,9 +340,9 @@ impl Till {
         if shift.holder == to {
             return Err(RefusalCode::HandOverToSelf.into());
         }
-        let store = self.store()?;
+        let denominations = self.store()?.denominations_on(shift.opened.business_date);
         let count = count
-            .map(|count| read_count(count, store.currency))
+            .map(|count| read_count(count, &denominations))
             .transpose()?;
         self.check_pin_of(to, pin, call)?;
         // The receiver's PIN may have written events of its own.
@@ -433,7 +432,7 @@ impl Till {
         self.require_no_tenders()?;
         let terms = self.terms(call)?;
         let shift = self.open_shift_or_refuse()?;
-        let (count, counted_minor) = read_count(count, terms.store.currency)?;
+        let (count, counted_minor) = read_count(count, &terms.store.denominations_on(terms.date))?;
         let difference_minor = counted_minor
             .checked_sub(shift.totals.expected_minor)
             .ok_or(RefusalCode::AmountOverflow)?;
@@ -636,7 +635,7 @@ pub(crate) fn seal(hash: Digest) -> String {
 }
 
 /// Reads a count: known denominations, no negative pieces, each denomination once or summed.
-fn read_count(pieces: &[Pieces], currency: Currency) -> Result<(CashCount, i64), Refusal> {
+fn read_count(pieces: &[Pieces], denominations: &[i64]) -> Result<(CashCount, i64), Refusal> {
     let mut count = CashCount::new();
     for entry in pieces {
         let sum = count.entry(entry.denomination_minor).or_insert(0);
@@ -648,7 +647,7 @@ fn read_count(pieces: &[Pieces], currency: Currency) -> Result<(CashCount, i64),
         }
     }
     count.retain(|_, pieces| *pieces != 0);
-    let total = cash::count_total(&count, currency).map_err(|error| match error {
+    let total = cash::count_total(&count, denominations).map_err(|error| match error {
         CountError::UnknownDenomination { denomination_minor }
         | CountError::NegativePieces { denomination_minor } => count_invalid(denomination_minor),
         CountError::Overflow => RefusalCode::AmountOverflow.into(),

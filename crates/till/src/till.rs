@@ -589,7 +589,11 @@ impl Till {
             Command::Recall { sale } => self.recall(*sale, call),
             Command::AddTender { tender } => self.add_tender(tender, call),
             Command::RemoveTender { index } => self.remove_tender(*index, call),
-            Command::Complete { sale, tenders } => self.complete(*sale, tenders, call),
+            Command::Complete {
+                sale,
+                tenders,
+                approval,
+            } => self.complete(*sale, tenders, approval.as_ref(), call),
             Command::ReverseSale {
                 number,
                 reason,

@@ -2,17 +2,17 @@
 
 use domain::cart::{Cart, CartLine, Discount};
 use domain::catalog::StockClass;
-use domain::event::{CashCount, ShiftClosed, ShiftTotals, TaxTotal};
+use domain::event::{CashCount, CashStamp, ShiftClosed, ShiftTotals, TaxTotal};
 use domain::money::Currency;
 use domain::sale::CompleteSaleError;
 use ledger::{OpenShift, Receipt, ReceiptBody};
 
 use crate::checkout::{Terms, sale_refusal};
 use crate::door::{
-    CartView, CurrencyView, DiscountInput, LevyView, LineView, Pieces, ReceiptRow, Refusal,
-    RefusalCode, ReportView, StoreView, TaxView, TenderView,
+    CartView, CashStampView, CurrencyView, DiscountInput, LevyView, LineView, Pieces, ReceiptRow,
+    Refusal, RefusalCode, ReportView, StoreView, TaxView, TenderView,
 };
-use crate::till::{Till, drafts_refusal, storage_refusal};
+use crate::till::{Call, Till, drafts_refusal, storage_refusal};
 
 /// Option values as one text.
 pub(crate) fn options_text(options: &[String]) -> String {
@@ -76,8 +76,16 @@ impl Till {
                 .collect(),
             due_minor: due.due_minor,
             due_cash_minor: due.due_cash_minor,
-            quick_cash_minor: domain::cash::quick_cash(due.due_cash_minor, terms.store.currency),
-            warnings: self.stock_warnings(cart, terms)?,
+            quick_cash_minor: domain::cash::quick_cash(
+                due.due_cash_minor,
+                terms.store.currency,
+                &terms.store.denominations_on(terms.date),
+            ),
+            warnings: self
+                .stock_warnings(cart, terms)?
+                .into_iter()
+                .chain(cash_warning(due.cash_leg_minor, terms))
+                .collect(),
         })
     }
 
@@ -105,14 +113,15 @@ impl Till {
         Ok(warnings)
     }
 
-    pub(crate) fn store_view(&self) -> Option<StoreView> {
-        let store = self.store().ok()?;
+    pub(crate) fn store_view(&self, call: &Call) -> Option<StoreView> {
+        let Terms { store, date } = self.terms(call).ok()?;
+        let denominations_minor = store.denominations_on(date);
         Some(StoreView {
             store: store.store.to_string(),
             chain: store.chain,
             name: store.name,
             country: store.country,
-            currency: currency_view(store.currency),
+            currency: currency_view(store.currency, denominations_minor),
             drawers: store.drawer.drawers.clamp(1, domain::config::DRAWERS_MAX),
             blind_count: store.drawer.blind_count,
         })
@@ -169,6 +178,7 @@ impl Till {
                     minor: *minor,
                 })
                 .collect(),
+            cash_stamp: totals.cash_stamp.iter().map(cash_stamp_view).collect(),
             taxes: tax_views(&totals.taxes),
             tenders_minor: totals.tenders_minor.clone(),
             float_minor: totals.float_minor,
@@ -198,6 +208,29 @@ fn due_refusal(error: CompleteSaleError) -> Refusal {
     match error {
         CompleteSaleError::TenderAboveDue { .. } => RefusalCode::TendersRecorded.into(),
         other => sale_refusal(other),
+    }
+}
+
+/// A word to the cashier while another tender can still be proposed: what is left counts as cash.
+fn cash_warning(cash_minor: i64, terms: &Terms) -> Option<Refusal> {
+    let limit_minor = terms
+        .store
+        .cash_ceiling_on(terms.date)?
+        .soft_above_minor
+        .filter(|limit_minor| cash_minor > *limit_minor)?;
+    Some(
+        Refusal::new(RefusalCode::CashAboveCeiling)
+            .with("limit_minor", limit_minor)
+            .with("cash_minor", cash_minor),
+    )
+}
+
+pub(crate) fn cash_stamp_view(stamp: &CashStamp) -> CashStampView {
+    CashStampView {
+        rate: stamp.percent(),
+        count: stamp.count,
+        base_minor: stamp.base_minor,
+        duty_minor: stamp.duty_minor,
     }
 }
 
@@ -247,12 +280,12 @@ const fn from_discount(discount: Discount) -> DiscountInput {
     }
 }
 
-fn currency_view(currency: Currency) -> CurrencyView {
+fn currency_view(currency: Currency, denominations_minor: Vec<i64>) -> CurrencyView {
     CurrencyView {
         code: currency,
         exponent: currency.exponent(),
         symbol_latin: currency.symbol_latin().to_owned(),
         symbol_arabic: currency.symbol_arabic().to_owned(),
-        denominations_minor: currency.denominations_minor().to_vec(),
+        denominations_minor,
     }
 }

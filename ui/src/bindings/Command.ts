@@ -243,7 +243,11 @@ sale: SaleId,
 /**
  * Further tenders, often just one.
  */
-tenders: Array<TenderInput>, } | { "type": "ReverseSale", 
+tenders: Array<TenderInput>, 
+/**
+ * Manager, when the cash reaches the ceiling of the law; not needed when one is signed in.
+ */
+approval: Approval | null, } | { "type": "ReverseSale", 
 /**
  * Receipt number.
  */

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { BalanceView } from '../bindings/BalanceView';
+import type { CashStampView } from '../bindings/CashStampView';
 import type { CashMovement } from '../bindings/CashMovement';
 import type { LevyView } from '../bindings/LevyView';
 import type { PeriodKind } from '../bindings/PeriodKind';
@@ -31,6 +32,14 @@ function Taxes({ taxes, levies }: { taxes: TaxView[]; levies: LevyView[] }) {
   return <>{taxes.map((tax) => [<Fact key={'n' + tax.rate} label={tx('report_net', { rate: <Ltr>{tax.rate}</Ltr> })}><Money minor={tax.net_minor} /></Fact>,
     <Fact key={'t' + tax.rate} label={tx('report_tax', { rate: <Ltr>{tax.rate}</Ltr> })}><Money minor={tax.tax_minor} /></Fact>])}
   {levies.map((levy) => <Fact key={levy.code} label={t('levy')}><Money minor={levy.minor} /></Fact>)}</>;
+}
+
+/** What the firm declares: receipts, base and duty. Nobody paid it at the till. */
+function CashStamps({ of }: { of: CashStampView[] }) {
+  return <>{of.map((stamp) => [<h2 key={'h' + stamp.rate}>{t('report_cash_stamp')}</h2>,
+    <Fact key={'c' + stamp.rate} label={t('report_cash_stamp_count')}><Ltr>{stamp.count}</Ltr></Fact>,
+    <Fact key={'b' + stamp.rate} label={t('report_cash_stamp_base')}><Money minor={stamp.base_minor} /></Fact>,
+    <Fact key={'d' + stamp.rate} label={tx('report_cash_stamp_duty', { rate: <Ltr>{stamp.rate + ' %'}</Ltr> })}><span data-testid="report-cash-stamp" data-minor={stamp.duty_minor}><Money minor={stamp.duty_minor} /></span></Fact>])}</>;
 }
 
 /** The paper as it was issued. Looked at in full, so the finger scrolls it. */
@@ -86,6 +95,7 @@ export function Report({ report, from }: { report: ReportView; from: Screen }) {
         {report.no_sales ? <Fact label={t('report_no_sales')}><span data-testid="report-no-sales"><Ltr>{report.no_sales}</Ltr></span></Fact> : null}
         {report.counts ? <Fact label={t('report_counts')}><span data-testid="report-counts"><Ltr>{report.counts}</Ltr></span></Fact> : null}
         {report.hand_overs ? <Fact label={t('report_hand_overs')}><span data-testid="report-hand-overs"><Ltr>{report.hand_overs}</Ltr></span></Fact> : null}
+        <CashStamps of={report.cash_stamp} />
         {report.perpetual_minor !== null ? <Fact label={t('report_perpetual')}><Money minor={report.perpetual_minor} /></Fact> : null}
         {z !== null ? <Deposit report={report} /> : null}
         {report.parked ? <p class="note wait">{tx('shift_close_parked', { count: report.parked })}</p> : null}
@@ -135,6 +145,7 @@ export function Period({ period }: { period: PeriodView }) {
         <Kinds kinds={TENDERS} of={period.tenders_minor} />
         <Kinds kinds={MOVED} of={period.moved_minor} />
         {period.over_short_minor ? <Fact label={t('period_over_short')}><Money minor={period.over_short_minor} sign /></Fact> : null}
+        <CashStamps of={period.cash_stamp} />
         <Fact label={t('report_perpetual')}><span data-testid="perpetual" data-minor={period.perpetual_minor}><Money minor={period.perpetual_minor} /></span></Fact>
         <Fact label={t('period_events')}><Ltr>{period.covers[0]}{' – '}{period.covers[1]}</Ltr></Fact>
         <Fact label={t('period_seal')}><Ltr>{period.seal}</Ltr></Fact>

@@ -198,7 +198,7 @@ export function approveWith(asker: ApprovalAsker): void {
   askApproval = asker;
 }
 
-const NEEDS_MANAGER = ['manager_required', 'discount_approval_required', 'date_approval_required', 'difference_approval_required'];
+const NEEDS_MANAGER = ['manager_required', 'discount_approval_required', 'date_approval_required', 'difference_approval_required', 'cash_ceiling_approval_required'];
 
 /**
  * Asks for something that may need a manager: first without, then, when refused for that reason, with the

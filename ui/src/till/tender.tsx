@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Answer } from '../bindings/Answer';
 import type { CompletedView } from '../bindings/CompletedView';
 import type { PrintState } from '../bindings/PrintState';
 import type { TenderInput } from '../bindings/TenderInput';
@@ -9,7 +10,7 @@ import { useKeys } from './keys';
 import { openMenu, openSyncSheet } from './menu';
 import { openReceipt } from './receipts';
 import { CartLines, CartSums, CurrencySymbol } from './sale';
-import { ask, cart, completing, go, refresh, run, sayRefusal, status, wide } from './state';
+import { ask, cart, completing, go, refresh, run, runApproved, sayRefusal, status, wide } from './state';
 import { Bare, codeText, Face, Money, t, tx } from './texts';
 
 /**
@@ -20,8 +21,11 @@ function pay(tender: TenderInput, taken: () => void): void {
   const now = cart.value;
   if (!now || completing.value) return;
   completing.value = true;
-  ask({ type: 'Complete', sale: now.sale, tenders: [tender] }).then((answer) => {
+  ask({ type: 'Complete', sale: now.sale, tenders: [tender], approval: null }).then((answer): Promise<Answer | null> | Answer | null => {
     if (answer && 'refused' in answer && answer.refused.code === 'underpaid') return ask({ type: 'AddTender', tender });
+    if (answer && 'refused' in answer && answer.refused.code === 'cash_ceiling_approval_required') {
+      return runApproved((approval) => ({ type: 'Complete', sale: now.sale, tenders: [tender], approval }), t('approve_cash')).then((reply) => reply ? { ok: reply } : null);
+    }
     return answer;
   }).then((answer) => {
     completing.value = false;
@@ -87,6 +91,7 @@ export function Tender() {
       {kind === 'cash' && now.due_cash_minor !== now.due_minor ? <span class="quiet">{t('cash_rounded')}{' · '}<Money minor={now.due_minor} /></span> : null}</div>
     {now.tenders.length ? <ul class="taken">{now.tenders.map((tender, i) => <li key={i}><span>{t(tender.kind)}{tender.reference ? <span class="quiet">{' · '}<Ltr>{tender.reference}</Ltr></span> : null}</span>
       <b><Money minor={tender.amount_minor} /></b><button type="button" class="ib" aria-label={t('remove')} data-testid={'tender-remove-' + i} onClick={() => run({ type: 'RemoveTender', index: i })}><Icon name="cross" /></button></li>)}</ul> : null}
+    {kind === 'cash' ? now.warnings.filter((warning) => warning.code === 'cash_above_ceiling').map((warning) => <p key={warning.code} class="note wait" data-testid="cash-warning"><Icon name="alert" /><span>{codeText(warning.code, warning.params)}</span></p>) : null}
     <div class="tabs" role="tablist">{ICONS.map(([name, key]) => <button key={name} type="button" role="tab" aria-selected={kind === name} class={kind === name ? 'on' : ''} data-testid={'tender-' + name} onClick={() => choose(name)}>{t(key)}</button>)}</div>
     <div class="tender-body">
       {kind === 'cash' ? <div>

@@ -582,3 +582,51 @@ fn what_is_not_verified_says_so() {
         }
     }
 }
+
+#[test]
+fn the_stamp_of_a_period_is_taken_of_its_sum_and_each_rate_stands_alone() {
+    use domain::event::{CashStamp, Fact, PeriodTotals, ShiftTotals};
+    use domain::sale::complete;
+
+    let terms = crate::shop::Terms::new(Currency::Mad);
+    let sale = |number: u64, minor: i64, rate_bp: Option<u32>| {
+        let goods = crate::shop::cart([crate::shop::article("ball", minor, "20", 1_000)]);
+        let header = domain::sale::SaleHeader {
+            cash_stamp_bp: rate_bp,
+            ..crate::shop::header(number)
+        };
+        let tenders = [crate::shop::cash(minor)];
+        let body = complete(&goods, &terms.pricing(), header, &tenders).expect("a sale");
+        Fact::SaleCompleted(body)
+    };
+    let facts = [
+        sale(1, 160, Some(25)),
+        sale(2, 160, Some(25)),
+        sale(3, 10_000, Some(50)),
+        sale(4, 160, Some(25)),
+        sale(5, 99_900, None),
+    ];
+    let row = |rate_bp, count, base_minor, duty_minor| CashStamp {
+        rate_bp,
+        count,
+        base_minor,
+        duty_minor,
+    };
+    let mut shift = ShiftTotals::default();
+    let mut whole = PeriodTotals::default();
+    let (mut first, mut second) = (PeriodTotals::default(), PeriodTotals::default());
+    for (index, fact) in facts.iter().enumerate() {
+        shift.apply(fact).expect("fits");
+        whole.apply(fact).expect("fits");
+        let part = if index < 2 { &mut first } else { &mut second };
+        part.apply(fact).expect("fits");
+    }
+    // Three times 1.60 at 0.25 % round to nothing each; 4.80 come to 0.012.
+    assert_eq!(
+        shift.cash_stamp,
+        [row(25, 3, 480, 1), row(50, 1, 10_000, 50)]
+    );
+    assert_eq!(whole.cash_stamp, shift.cash_stamp);
+    first.merge(&second).expect("fits");
+    assert_eq!(first.cash_stamp, whole.cash_stamp);
+}

@@ -178,6 +178,7 @@ pub fn header(number_seq: u64) -> SaleHeader {
         location: location(),
         price_list: PriceListId::new("TN").expect("list"),
         price_version: 7,
+        cash_stamp_bp: None,
     }
 }
 

@@ -382,6 +382,7 @@ impl Till {
                 reference: None,
             }],
             change_minor: 0,
+            cash_stamp_bp: None,
             overrides: vec![],
         }
     }

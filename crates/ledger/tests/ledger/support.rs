@@ -222,6 +222,7 @@ impl Desk {
             location: location("LM"),
             price_list: PriceListId::new("TN").expect("list"),
             price_version: 1,
+            cash_stamp_bp: None,
         }
     }
 

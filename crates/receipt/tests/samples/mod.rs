@@ -279,6 +279,7 @@ pub fn z_report(language: Language) -> ShiftReport {
             label: "Droit de timbre".to_owned(),
             minor: 8_000,
         }],
+        cash_stamp: Vec::new(),
         taxes: taxes(&[("7", 1_210_280, 84_720), ("19", 7_605_042, 1_444_958)]),
         tenders: vec![(TenderKind::Cash, 6_112_965), (TenderKind::Card, 4_240_000)],
         moved: Vec::new(),

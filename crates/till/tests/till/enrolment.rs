@@ -344,6 +344,7 @@ fn a_full_disk_loses_no_sale_and_no_cart() {
         let complete = Command::Complete {
             sale,
             tenders: vec![tender(domain::event::TenderKind::Cash, None)],
+            approval: None,
         };
         let before = shop.traces();
         match shop.call_as(id, complete.clone()) {
@@ -419,6 +420,7 @@ fn a_journal_that_cannot_be_written_keeps_the_cart() {
         Command::Complete {
             sale,
             tenders: vec![tender(domain::event::TenderKind::Cash, None)],
+            approval: None,
         },
         Command::RemoveLine { line: 1 },
         Command::ClearCart {},

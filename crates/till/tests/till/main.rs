@@ -2,6 +2,7 @@
 
 mod custody;
 mod drawers;
+mod cash_law;
 mod enrolment;
 mod fresh;
 mod periods;

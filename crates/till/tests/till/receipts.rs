@@ -282,6 +282,7 @@ fn numbers_have_no_gaps_through_reversals_and_refusals() {
         shop.refused(Command::Complete {
             sale,
             tenders: vec![tender(TenderKind::Cash, Some(1))],
+            approval: None,
         });
         let number = shop.pay_cash(None).number;
         reverse(&mut shop, &number);

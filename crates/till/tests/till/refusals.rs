@@ -744,6 +744,26 @@ fn paying() -> Vec<Case> {
             json!({"due_minor": 29_500, "tendered_minor": 29_499}),
         ),
         case(
+            "cash that reaches the ceiling of the law",
+            |shop| {
+                with_ball(shop);
+                shop.configure(|store| {
+                    store.rules.cash_ceilings = vec![domain::config::CashCeiling {
+                        soft_above_minor: None,
+                        hard_from_minor: Some(29_500),
+                        from: None,
+                        to: None,
+                    }];
+                });
+            },
+            |shop| {
+                json!({"type": "Complete", "sale": shop.cart().sale,
+                "tenders": [{"kind": "cash", "amount_minor": 30_000}]})
+            },
+            Code::CashCeilingApprovalRequired,
+            json!({"limit_minor": 29_500, "cash_minor": 29_500}),
+        ),
+        case(
             "a tender of nothing",
             with_ball,
             |_| json!({"type": "AddTender", "tender": {"kind": "cash", "amount_minor": 0}}),
@@ -1022,8 +1042,9 @@ fn every_code_has_a_case() {
         Code::BlindCountDiffers,
         // selling.rs
         Code::TooManyLines,
-        // A warning in a cart, selling.rs.
+        // Warnings in a cart, selling.rs and cash_law.rs.
         Code::StockBelowZero,
+        Code::CashAboveCeiling,
         // Reported by the runtime as the state of an enrolment, enrolment.rs.
         Code::ServerUnreachable,
         // Only a fault of the program.

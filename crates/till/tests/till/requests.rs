@@ -102,6 +102,7 @@ fn the_same_request_has_the_same_answer_and_happens_once() {
     let complete = Command::Complete {
         sale,
         tenders: vec![tender(domain::event::TenderKind::Cash, Some(30_000))],
+        approval: None,
     };
     let done = shop.call_as(paid, complete.clone());
     assert!(matches!(done, Answer::Ok(Reply::Completed(_))), "{done:?}");
@@ -132,6 +133,7 @@ fn a_refused_request_cannot_succeed_later() {
     let complete = Command::Complete {
         sale,
         tenders: vec![tender(domain::event::TenderKind::Cash, None)],
+        approval: None,
     };
     let refused = shop.call_as(id, complete.clone());
     assert!(

@@ -343,7 +343,11 @@ fn two_taps_sell_for_cash() {
     let sale = shop.scan(BALL).sale;
     let before = shop.ledger().head().seq;
     let tenders = vec![tender(TenderKind::Cash, None)];
-    shop.ok(Command::Complete { sale, tenders });
+    shop.ok(Command::Complete {
+        sale,
+        tenders,
+        approval: None,
+    });
     assert_eq!(shop.ledger().head().seq, before + 1, "one event");
     assert_eq!(shop.status().shift.expect("a shift").receipts, 1);
 }

@@ -55,6 +55,7 @@ fn no_room_refuses_a_sale_before_anything_is_paid() {
     let complete = Command::Complete {
         sale: cart.sale,
         tenders: vec![tender(TenderKind::Cash, None)],
+        approval: None,
     };
     let add = Command::AddLine {
         variant: item,
@@ -90,6 +91,7 @@ fn what_was_paid_is_finished_on_a_full_disk() {
     let done = shop.ok(Command::Complete {
         sale: cart.sale,
         tenders: vec![tender(TenderKind::Cash, None)],
+        approval: None,
     });
     assert!(matches!(done, Reply::Completed(_)), "{done:?}");
     room(&mut shop, ROOM_LOW);
@@ -185,6 +187,7 @@ fn a_sale_whose_commit_failed_is_answered_by_what_the_file_holds() {
         let complete = Command::Complete {
             sale: cart.sale,
             tenders: vec![tender(TenderKind::Cash, None)],
+            approval: None,
         };
         shop.disk().fail(Fault {
             kind: FaultKind::Sync,
@@ -249,6 +252,7 @@ fn a_disk_that_fails_shows_until_it_is_back() {
     let complete = Command::Complete {
         sale,
         tenders: vec![tender(TenderKind::Cash, None)],
+        approval: None,
     };
     let storage_failed = |answer: Answer| matches!(answer, Answer::Refused(refusal) if refusal.code == RefusalCode::StorageFailed);
     assert!(storage_failed(shop.call(complete.clone())));
@@ -266,6 +270,7 @@ fn a_disk_that_fails_shows_until_it_is_back() {
     let complete = Command::Complete {
         sale,
         tenders: vec![tender(TenderKind::Cash, None)],
+        approval: None,
     };
     assert!(storage_failed(shop.call(complete)));
     let storage = shop.status().storage;
