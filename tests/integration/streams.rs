@@ -28,6 +28,7 @@ fn sell(node: &mut TillNode, number: usize) -> String {
         .ok(Command::Complete {
             sale: cart.sale,
             tenders,
+            approval: None,
         })
         .expect("completed")
     else {
