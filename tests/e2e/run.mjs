@@ -372,6 +372,18 @@ async function sale(browser, { lang, width, height, name }) {
     check(await data('balance-even', 'debit') === await data('balance-even', 'credit'), 'the whole journal balances');
     await tap('back');
     await tap('back');
+    // A copy of the books, and a check of them.
+    await tap('back');
+    await tap('menu');
+    await tap('system');
+    await tap('backup-now');
+    await until('the books are copied', async () => Number(await data('backups', 'count')) > 0 && await data('system', 'working') === 'false');
+    await tap('verify-ledger');
+    await until('the books are checked', async () => await data('last-check', 'ok') === 'true');
+    await picture('26-system');
+    await tap('back');
+    await tap('menu');
+    await tap('reports');
     // Nothing has ended yet that could be closed.
     await tap('close-periods');
     await page.waitForSelector('.toast.bad', { timeout: DEADLINE_MS });

@@ -75,6 +75,7 @@ export class MockTill {
     this.blind = !!options.blind;
     this.kept = [];
     this.zs = 0;
+    this.storage = { encrypted: true, key_storage: 'software', last_backup_at: null, backups: 0, disk_free_mb: 5120, low_disk: false, full: false, read_only: false, working: false, last_check: null, problem: null, ...options.storage };
     this.slips = 0;
     this.sync = { state: 'online', unsynced: 0, oldest_age_ms: null, last_contact_age_ms: 1200, problem: null, ...options.sync };
     this.settings = { language: options.language || 'fr', receipt_language: null, printer: { type: 'file' }, profile: 'generic-80' };
@@ -134,7 +135,7 @@ export class MockTill {
       currency: { code: 'TND', exponent: 3, symbol_latin: 'DT', symbol_arabic: 'د.ت', denominations_minor: [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000] } } : null,
       till: enrolled ? '01' : null, ready: this.ready && enrolled, variants: enrolled ? 399 : 0, user: this.user, sync: this.sync,
       shift: this.shift && this.shiftView(this.shift), drawer: this.drawer, shifts: Object.keys(this.shifts).map((n) => this.shiftView(this.shifts[n])),
-      printer: { target: this.settings.printer, ...this.printer }, parked: this.parked.length, language: this.settings.language };
+      printer: { target: this.settings.printer, ...this.printer }, parked: this.parked.length, language: this.settings.language, storage: this.storage };
   }
   refuse(code, params = {}) { return { refused: { code, params } }; }
   manager(approval) {
@@ -266,6 +267,12 @@ export class MockTill {
         if (Object.keys(this.shifts).length) return this.refuse('shift_open');
         return this.due ? { ok: { type: 'Done' } } : this.refuse('nothing_to_close');
       }
+      case 'BackupNow':
+        this.storage = { ...this.storage, last_backup_at: '2026-11-22T12:00', backups: this.storage.backups + 1 };
+        return { ok: { type: 'Pending', job: uuid(88) } };
+      case 'VerifyLedger':
+        this.storage = { ...this.storage, last_check: { at: '2026-11-22T12:01', ok: !this.broken, what: this.broken || null } };
+        return { ok: { type: 'Pending', job: uuid(89) } };
       case 'ListReports': return { ok: { type: 'Reports', reports: this.reports().map((r) => r.type === 'Period'
         ? { number: r.number, name: r.name, period: r.period, at: r.at, takings_minor: r.sales_minor + r.reversals_minor, difference_minor: r.over_short_minor }
         : { number: 'Z' + r.z_number, name: r.business_date, period: null, at: '2026-11-22T19:30', takings_minor: r.takings_minor, difference_minor: r.difference_minor }) } };

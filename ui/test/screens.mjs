@@ -170,6 +170,17 @@ for (const lang of langs) for (const [size, width, height] of sizes) {
   await tap('printer-tcp');
   await shot('28-settings');
   await tap('back');
+  await tap('menu');
+  await tap('system');
+  await tap('backup-now');
+  await tap('verify-ledger');
+  await page.waitForSelector('[data-testid="last-check"]');
+  till.storage.low_disk = true;
+  await page.waitForSelector('[data-testid="storage-banner"]');
+  await shot('28-system');
+  till.storage.low_disk = false;
+  await page.waitForSelector('[data-testid="storage-banner"]', { state: 'detached' });
+  await tap('back');
   till.jobs = [{ job: '10000000-0000-4000-8000-000000000077', document: till.receipts[0].number, state: 'uncertain', cause: null, at: '2026-11-22T11:52:10' }];
   till.printer.uncertain = 1;
   await page.waitForSelector('[data-testid="print-banner"]');

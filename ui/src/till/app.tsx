@@ -8,6 +8,7 @@ import { Prints, Receipt, Receipts } from './receipts';
 import { Balance, Period, Report, Reports } from './reports';
 import { Sale, Search } from './sale';
 import { guardTaps, screen, sheets, trouble, view } from './state';
+import { StorageBar, System } from './system';
 import { Change, Tender } from './tender';
 import { t } from './texts';
 
@@ -33,6 +34,7 @@ function Current() {
     case 'reports': return <Reports />;
     case 'period': return now.at === 'period' ? <Period period={now.period} /> : null;
     case 'balance': return now.at === 'balance' ? <Balance balance={now.balance} from={now.from} /> : null;
+    case 'system': return <System />;
     case 'settings': return <Settings />;
     case 'prints': return <Prints />;
   }
@@ -44,7 +46,7 @@ function Trouble() {
 }
 
 export function App() {
-  return <div class="root" data-view={view.value}><Trouble /><Current /><Sheets />{view.value === 'sale' && !sheets.value.length ? null : <ToastBar />}</div>;
+  return <div class="root" data-view={view.value}><Trouble /><StorageBar /><Current /><Sheets />{view.value === 'sale' && !sheets.value.length ? null : <ToastBar />}</div>;
 }
 
 /** Taps are dead for a moment whenever another screen comes up. */

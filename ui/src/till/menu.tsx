@@ -39,6 +39,7 @@ function MenuBody({ id }: { id: number }) {
       <hr />
       <Item icon="print" id="prints" act={() => go({ at: 'prints' })} note={now.printer.uncertain || null}>{t('prints')}</Item>
       <Item icon="key" id="reset-pin" act={openResetPin}>{t('reset_pin')}</Item>
+      <Item icon="safe" id="system" act={() => go({ at: 'system' })}>{t('system')}</Item>
       <Item icon="gear" id="settings" act={() => go({ at: 'settings' })}>{t('settings')}</Item>
       <Item icon="out" id="sign-out" act={() => run({ type: 'SignOut' }).then(() => refresh())}>{t('sign_out')}</Item>
     </div>

@@ -21,7 +21,7 @@ export type Screen =
   | { at: 'receipts' } | { at: 'receipt'; view: ReceiptView } | { at: 'report'; report: ReportView; from: Screen }
   | { at: 'drawer' } | { at: 'cash'; movement: CashMovement } | { at: 'count' } | { at: 'handover' } | { at: 'close' }
   | { at: 'reports' } | { at: 'period'; period: PeriodView } | { at: 'balance'; balance: BalanceView; from: Screen }
-  | { at: 'settings' } | { at: 'prints' };
+  | { at: 'system' } | { at: 'settings' } | { at: 'prints' };
 export type View = 'boot' | 'enrol' | 'signin' | 'openshift' | 'sale' | Exclude<Screen['at'], 'home'>;
 
 export interface Toast {

@@ -1,0 +1,53 @@
+import { useEffect } from 'preact/hooks';
+import type { Command } from '../bindings/Command';
+import type { KeyStorage } from '../bindings/KeyStorage';
+import { formatTime } from '../shared/format';
+import { Icon, Ltr } from '../shared/parts';
+import { Bar } from './controls';
+import { Fact } from './reports';
+import { go, refresh, run, status } from './state';
+import { codeText, t, tx, type TillKey } from './texts';
+
+const KEYS: Record<KeyStorage, TillKey> = { none: 'system_key_none', software: 'system_key_software', os: 'system_key_os' };
+
+/** What is wrong with the disk, over every screen until it is right again. */
+export function StorageBar() {
+  const now = status.value;
+  const storage = now && now.storage;
+  if (!now || !storage) return null;
+  const key: TillKey | null = storage.read_only ? 'read_only_banner' : storage.full ? 'disk_full_banner' : storage.low_disk ? 'disk_low_banner' : null;
+  if (!key) return null;
+  const bad = storage.read_only || storage.full;
+  return <div class="storage-bar" role={bad ? 'alert' : 'status'}><button type="button" class={bad ? 'note bad tap' : 'note wait tap'} data-testid="storage-banner" disabled={!now.user} onClick={() => go({ at: 'system' })}>
+    <Icon name="alert" /><span>{t(key)}</span></button></div>;
+}
+
+/** Copies, checks and the disk: what keeps the till's books safe. */
+export function System() {
+  const storage = status.value?.storage;
+  const working = !!storage && storage.working;
+  // The outcome shows in the status: a copy is often done within a moment.
+  useEffect(() => {
+    if (!working) return undefined;
+    const timer = setInterval(refresh, 500);
+    return () => clearInterval(timer);
+  }, [working]);
+  if (!storage) return null;
+  const start = (command: Command) => run(command).then(() => refresh());
+  const check = storage.last_check;
+  return <div class="app"><Bar title={t('system')} back={() => go({ at: 'home' })} />
+    <main class="scroll narrow settings" data-testid="system" data-working={working}>
+      {storage.problem ? <p class="note bad" role="alert" data-testid="system-problem"><Icon name="alert" /><span>{codeText(storage.problem)}</span></p> : null}
+      <section><h2>{t('system_backups')}</h2>
+        <Fact label={t('system_last_backup')}><span data-testid="last-backup">{storage.last_backup_at ? <Ltr>{formatTime(storage.last_backup_at)}</Ltr> : t('system_no_backup')}</span></Fact>
+        <Fact label={t('system_kept')}><span data-testid="backups" data-count={storage.backups}><Ltr>{storage.backups}</Ltr></span></Fact>
+        <button type="button" class="btn wide" data-testid="backup-now" disabled={working} onClick={() => start({ type: 'BackupNow' })}>{working ? t('system_working') : t('system_backup_now')}</button></section>
+      <section><h2>{t('system_journal')}</h2>
+        {check ? <Fact label={t('system_last_check')}><Ltr>{formatTime(check.at)}</Ltr></Fact> : null}
+        {check ? <p class={check.ok ? 'note ok' : 'note bad'} data-testid="last-check" data-ok={check.ok}><Icon name={check.ok ? 'check' : 'alert'} /><span>{t(check.ok ? 'system_check_ok' : 'system_check_bad')}{check.what ? [' ', <bdi>{check.what}</bdi>] : null}</span></p> : null}
+        <button type="button" class="btn wide" data-testid="verify-ledger" disabled={working} onClick={() => start({ type: 'VerifyLedger' })}>{working ? t('system_working') : t('system_verify')}</button></section>
+      <section><h2>{t('system_files')}</h2>
+        <Fact label={t('system_encrypted')}><span data-testid="key-storage" data-key={storage.key_storage}>{t(KEYS[storage.key_storage])}</span></Fact>
+        {storage.disk_free_mb !== null ? <Fact label={t('system_disk_free')}>{tx('system_megabytes', { n: <Ltr>{storage.disk_free_mb}</Ltr> })}</Fact> : null}</section>
+    </main></div>;
+}

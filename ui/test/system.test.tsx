@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { close, open } from './open';
+
+beforeEach(() => { localStorage.clear(); });
+afterEach(close);
+
+it('copies the books when asked, and says when', async () => {
+  const { sell, tap, seen, find, commands } = await open();
+  await sell();
+  await tap('menu');
+  await tap('system');
+  expect((await seen('last-backup')).textContent).toBe('aucune');
+  await tap('backup-now');
+  await vi.waitFor(() => expect(find('last-backup')?.textContent).toBe('22/11/2026 12:00'));
+  expect(commands('BackupNow').length).toBe(1);
+});
+
+it('checks the books and names what does not fit', async () => {
+  const { sell, tap, seen, find, till } = await open();
+  await sell();
+  await tap('menu');
+  await tap('system');
+  await tap('verify-ledger');
+  expect((await seen('last-check')).dataset.ok).toBe('true');
+  till.broken = 'event 17: hash';
+  await tap('verify-ledger');
+  await vi.waitFor(() => expect(find('last-check')?.dataset.ok).toBe('false'));
+  expect(find('last-check')?.textContent).toContain('event 17: hash');
+});
+
+it('waits for a copy that takes its time', async () => {
+  const { sell, tap, seen, find, till, state } = await open({ storage: { working: true } });
+  await sell();
+  await tap('menu');
+  await tap('system');
+  expect((await seen('backup-now') as HTMLButtonElement).disabled).toBe(true);
+  till.storage = { ...till.storage, working: false, problem: 'storage_failed' };
+  await state.refresh();
+  await seen('system-problem');
+  expect((find('backup-now') as HTMLButtonElement).disabled).toBe(false);
+});
+
+it.each([['low_disk', 'Le disque est bientôt plein', 'status'], ['full', 'plus de nouvelle vente', 'alert'], ['read_only', 'ne s\'écrit plus', 'alert']])('says over every screen that the disk is %s', async (what, text, role) => {
+  const { sell, tap, seen, find, till, state } = await open({ storage: { [what]: true } });
+  const banner = await seen('storage-banner');
+  expect(banner.textContent).toContain(text);
+  expect(banner.closest('[role]')?.getAttribute('role')).toBe(role);
+  await sell();
+  await tap('storage-banner');
+  await seen('system');
+  till.storage = { ...till.storage, [what]: false };
+  await state.refresh();
+  await vi.waitFor(() => expect(find('storage-banner')).toBe(null));
+});
+
+it.each([['fr', 'Clé logicielle'], ['ar', 'مفتاح برمجي'], ['en', 'Software key']])('in %s says where the key is', async (lang, text) => {
+  localStorage.setItem('hanout.lang', lang);
+  const { sell, tap, seen, root } = await open({ language: lang });
+  await sell();
+  await tap('menu');
+  await tap('system');
+  await vi.waitFor(async () => expect((await seen('key-storage')).textContent).toBe(text));
+  expect(root.textContent).not.toMatch(/\{\w+\}|undefined/);
+});
