@@ -75,6 +75,7 @@ export class MockTill {
     this.blind = !!options.blind;
     this.kept = [];
     this.zs = 0;
+    this.notice = options.notice || null;
     this.storage = { encrypted: true, key_storage: 'software', last_backup_at: null, backups: 0, disk_free_mb: 5120, low_disk: false, full: false, read_only: false, working: false, last_check: null, problem: null, ...options.storage };
     this.slips = 0;
     this.sync = { state: 'online', unsynced: 0, oldest_age_ms: null, last_contact_age_ms: 1200, problem: null, ...options.sync };
@@ -135,7 +136,7 @@ export class MockTill {
       currency: { code: 'TND', exponent: 3, symbol_latin: 'DT', symbol_arabic: 'د.ت', denominations_minor: [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000] } } : null,
       till: enrolled ? '01' : null, ready: this.ready && enrolled, variants: enrolled ? 399 : 0, user: this.user, sync: this.sync,
       shift: this.shift && this.shiftView(this.shift), drawer: this.drawer, shifts: Object.keys(this.shifts).map((n) => this.shiftView(this.shifts[n])),
-      printer: { target: this.settings.printer, ...this.printer }, parked: this.parked.length, language: this.settings.language, storage: this.storage };
+      printer: { target: this.settings.printer, ...this.printer }, parked: this.parked.length, language: this.settings.language, storage: this.storage, notice: this.notice };
   }
   refuse(code, params = {}) { return { refused: { code, params } }; }
   manager(approval) {
@@ -267,6 +268,7 @@ export class MockTill {
         if (Object.keys(this.shifts).length) return this.refuse('shift_open');
         return this.due ? { ok: { type: 'Done' } } : this.refuse('nothing_to_close');
       }
+      case 'AcknowledgeNotice': { const no = this.manager(c.approval); if (no) return no; this.notice = null; return { ok: { type: 'Done' } }; }
       case 'BackupNow':
         this.storage = { ...this.storage, last_backup_at: '2026-11-22T12:00', backups: this.storage.backups + 1 };
         return { ok: { type: 'Pending', job: uuid(88) } };

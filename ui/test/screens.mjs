@@ -267,6 +267,14 @@ for (const lang of langs) for (const [size, width, height] of sizes) {
   await tap('close-shift-go');
   await page.waitForSelector('[data-testid="blind-differs"]');
   await shot('48-blind');
+  await open(new MockTill({ notice: { reason: 'rolled_back', at: '2026-11-22T08:01', ended: '7K3QX', series: '9M2PA', streams: 1, lost: 3 } }));
+  await page.waitForSelector('[data-testid="notice-banner"]');
+  await shot('49-notice-signin');
+  await tap('user-Leïla');
+  await pin('369258');
+  await page.waitForSelector('[data-testid="open-shift-go"]');
+  await tap('notice-banner');
+  await shot('50-notice');
   await context.close();
 }
 await browser.close();

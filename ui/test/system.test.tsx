@@ -62,3 +62,28 @@ it.each([['fr', 'Clé logicielle'], ['ar', 'مفتاح برمجي'], ['en', 'Sof
   await vi.waitFor(async () => expect((await seen('key-storage')).textContent).toBe(text));
   expect(root.textContent).not.toMatch(/\{\w+\}|undefined/);
 });
+
+const NOTICE = { reason: 'rolled_back', at: '2026-11-22T08:01', ended: '7K3QX', series: '9M2PA', streams: 1, lost: 3 };
+
+it('a manager takes note that the books went on in a new series', async () => {
+  const { sell, tap, pin, seen, find, root, commands } = await open({ notice: NOTICE });
+  expect((await seen('notice-banner') as HTMLButtonElement).disabled).toBe(true);
+  await sell();
+  await tap('notice-banner');
+  const text = (await seen('notice')).textContent;
+  expect(text).toContain('La série 7K3QX est close, la série 9M2PA continue.');
+  expect(text).toContain('Événements illisibles : 3');
+  await tap('notice-understood');
+  await pin('369258');
+  await vi.waitFor(() => expect(find('notice-banner')).toBe(null));
+  expect(commands('AcknowledgeNotice').length).toBe(2);
+  expect(root.textContent).not.toMatch(/\{\w+\}/);
+});
+
+it.each(['restored', 'cloned', 'rolled_back', 'damaged', 'witness_missing', 'ledger_missing'])('says what happened: %s', async (reason) => {
+  localStorage.setItem('hanout.lang', 'ar');
+  const { seen } = await open({ language: 'ar', notice: { ...NOTICE, reason } });
+  const said = (await seen('notice-banner')).textContent as string;
+  expect(said.length).toBeGreaterThan(20);
+  expect(said).not.toMatch(/\{\w+\}|undefined/);
+});

@@ -8,7 +8,7 @@ import { Prints, Receipt, Receipts } from './receipts';
 import { Balance, Period, Report, Reports } from './reports';
 import { Sale, Search } from './sale';
 import { guardTaps, screen, sheets, trouble, view } from './state';
-import { StorageBar, System } from './system';
+import { NoticeBar, StorageBar, System } from './system';
 import { Change, Tender } from './tender';
 import { t } from './texts';
 
@@ -46,7 +46,7 @@ function Trouble() {
 }
 
 export function App() {
-  return <div class="root" data-view={view.value}><Trouble /><StorageBar /><Current /><Sheets />{view.value === 'sale' && !sheets.value.length ? null : <ToastBar />}</div>;
+  return <div class="root" data-view={view.value}><Trouble /><NoticeBar /><StorageBar /><Current /><Sheets />{view.value === 'sale' && !sheets.value.length ? null : <ToastBar />}</div>;
 }
 
 /** Taps are dead for a moment whenever another screen comes up. */

@@ -1,11 +1,14 @@
+import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
 import type { Command } from '../bindings/Command';
 import type { KeyStorage } from '../bindings/KeyStorage';
+import type { NoticeReason } from '../bindings/NoticeReason';
+import type { NoticeView } from '../bindings/NoticeView';
 import { formatTime } from '../shared/format';
 import { Icon, Ltr } from '../shared/parts';
-import { Bar } from './controls';
+import { Bar, SheetFrame } from './controls';
 import { Fact } from './reports';
-import { go, refresh, run, status } from './state';
+import { closeSheet, go, openSheet, refresh, run, runApproved, status } from './state';
 import { codeText, t, tx, type TillKey } from './texts';
 
 const KEYS: Record<KeyStorage, TillKey> = { none: 'system_key_none', software: 'system_key_software', os: 'system_key_os' };
@@ -20,6 +23,39 @@ export function StorageBar() {
   const bad = storage.read_only || storage.full;
   return <div class="storage-bar" role={bad ? 'alert' : 'status'}><button type="button" class={bad ? 'note bad tap' : 'note wait tap'} data-testid="storage-banner" disabled={!now.user} onClick={() => go({ at: 'system' })}>
     <Icon name="alert" /><span>{t(key)}</span></button></div>;
+}
+
+const NOTICES: Record<NoticeReason, TillKey> = {
+  restored: 'notice_restored', cloned: 'notice_cloned', rolled_back: 'notice_rolled_back', damaged: 'notice_damaged',
+  witness_missing: 'notice_witness_missing', ledger_missing: 'notice_ledger_missing',
+};
+
+function noticeText(notice: NoticeView): ComponentChildren {
+  return tx(NOTICES[notice.reason], { at: <Ltr>{formatTime(notice.at)}</Ltr> });
+}
+
+function NoticeBody({ id }: { id: number }) {
+  const notice = status.value?.notice;
+  if (!notice) return null;
+  return <SheetFrame id={id} title={t('notice_title')}><div class="sheet-body" data-testid="notice">
+    <p class="lead"><b>{noticeText(notice)}</b></p>
+    {notice.ended && notice.series ? <p class="lead">{tx('notice_series', { ended: <Ltr>{notice.ended}</Ltr>, series: <Ltr>{notice.series}</Ltr> })}</p> : null}
+    {notice.lost ? <p class="note bad"><Icon name="alert" /><span>{tx('notice_lost', { lost: <Ltr>{notice.lost}</Ltr> })}</span></p> : null}
+    {notice.streams ? <Fact label={t('notice_streams')}><Ltr>{notice.streams}</Ltr></Fact> : null}
+    <button type="button" class="btn go wide tall" data-testid="notice-understood" onClick={() => {
+      closeSheet(id);
+      runApproved((approval) => ({ type: 'AcknowledgeNotice', approval }), t('notice_understood')).then(() => refresh());
+    }}>{t('notice_understood')}</button>
+  </div></SheetFrame>;
+}
+
+/** What became of the ledger, over every screen until a manager has taken note. */
+export function NoticeBar() {
+  const now = status.value;
+  const notice = now && now.notice;
+  if (!now || !notice) return null;
+  return <div class="storage-bar" role="alert"><button type="button" class="note bad tap" data-testid="notice-banner" data-reason={notice.reason} disabled={!now.user} onClick={() => { const id = openSheet(() => <NoticeBody id={id} />); }}>
+    <Icon name="alert" /><span>{noticeText(notice)}</span></button></div>;
 }
 
 /** Copies, checks and the disk: what keeps the till's books safe. */
