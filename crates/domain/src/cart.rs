@@ -237,12 +237,14 @@ impl Cart {
     }
 
     /// Sets the discount of the whole cart, in place of the one it had. Whether an amount is above what the
-    /// cart comes to shows when it is priced.
+    /// cart comes to shows when it is priced; off an empty cart none can be taken, or the first article would get
+    /// a discount that nobody weighed against a limit.
     ///
     /// # Errors
     /// [`CartError::DiscountInvalid`] for one that fits no cart.
     pub fn discount_cart(&mut self, discount: Discount) -> Result<(), CartError> {
-        reduction(discount, MINOR_MAX)?;
+        let most_minor = if self.is_empty() { 0 } else { MINOR_MAX };
+        reduction(discount, most_minor)?;
         self.discount = discount;
         Ok(())
     }

@@ -254,13 +254,15 @@ impl Ledger {
         }
         for kind in [PeriodKind::Month, PeriodKind::Year] {
             let gathered = self.gather(kind)?.days.map(|(_, to)| to);
-            if let Some(to) = gathered.max(last)
-                && !kind.same(to, next)
-            {
-                due.push(kind);
-                last = Some(to);
-            } else {
-                break;
+            match gathered.max(last) {
+                Some(to) if !kind.same(to, next) => {
+                    due.push(kind);
+                    last = Some(to);
+                }
+                // What has not ended ends nothing longer either.
+                Some(_) => break,
+                // Closed on its own earlier: the longer one may have ended since.
+                None => {}
             }
         }
         Ok(due)

@@ -158,7 +158,7 @@ impl Till {
         let (mut cart, priced) =
             self.trial_priced(&terms, |cart| cart.discount_line(line, discount))?;
         forget_override(&mut cart, OverrideKind::Discount, Some(line));
-        let by = self.discount_approval(&cart, &priced, &terms, approval, call)?;
+        let by = self.discount_approval(&mut cart, &priced, &terms, approval, call)?;
         self.hold_discounts(&mut cart, &priced, &terms, by)?;
         self.keep_cart(cart, Some(line), &terms, call)
     }
@@ -174,7 +174,7 @@ impl Till {
         let terms = self.terms(call)?;
         let (mut cart, priced) = self.trial_priced(&terms, |cart| cart.discount_cart(discount))?;
         forget_override(&mut cart, OverrideKind::Discount, None);
-        let by = self.discount_approval(&cart, &priced, &terms, approval, call)?;
+        let by = self.discount_approval(&mut cart, &priced, &terms, approval, call)?;
         self.hold_discounts(&mut cart, &priced, &terms, by)?;
         self.keep_cart(cart, None, &terms, call)
     }
@@ -182,13 +182,16 @@ impl Till {
     /// The manager who allows the discounts of `cart`, when one of them needs a manager.
     fn discount_approval(
         &mut self,
-        cart: &Cart,
+        cart: &mut Cart,
         priced: &PricedCart,
         terms: &Terms,
         approval: Option<&Approval>,
         call: &mut Call,
     ) -> Result<Option<UserId>, Refusal> {
         let limit = terms.store.discount_limit_bp;
+        // The word given now also stands for a discount that this change makes larger.
+        let before = self.priced(&self.cart, terms)?;
+        forget_outgrown(cart, priced, &self.cart, &before);
         match approval {
             Some(approval) if !unapproved_discounts(cart, priced, limit).is_empty() => {
                 Ok(Some(self.manager_by_pin(approval, call)?))

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::event::{Event, Fact, PeriodKind, Reprinted};
-use domain::ids::EventId;
+use domain::event::{Event, Fact, PeriodKind, Reprinted, ShiftClosed, ShiftOpened};
+use domain::ids::{EventId, UserId};
 use domain::posting::{self, StockAccount};
 use domain::quantity::Quantity;
 use ledger::{Ledger, LedgerError, OpenShift, PrintKind, StoredClosing};
@@ -110,7 +110,7 @@ impl Till {
 
     pub(crate) fn get_report(&mut self, number: &str) -> Outcome {
         self.signed_in()?;
-        Ok(self.report_by_number(number)?.1)
+        Ok(self.report_by_number(number.trim())?.1)
     }
 
     /// The report's document as it was first issued, and what screens show of it.
@@ -131,7 +131,7 @@ impl Till {
         let issued = issued(book, number)?;
         let opened_wall = self.wall_of(closed.from_seq)?;
         let shift = OpenShift {
-            holder: closed.user,
+            holder: self.holder_at_closing(&closed, &opened)?,
             opened_seq: closed.from_seq,
             opened_wall,
             totals: closed.totals.clone(),
@@ -146,6 +146,38 @@ impl Till {
         report.copies = copies;
         report.png_base64 = Some(self.picture(&document));
         Ok((document, Reply::Report(Box::new(report))))
+    }
+
+    /// Who answered for the drawer when it was closed; not always who closed it.
+    fn holder_at_closing(
+        &self,
+        closed: &ShiftClosed,
+        opened: &ShiftOpened,
+    ) -> Result<UserId, Refusal> {
+        let mut holder = opened.user;
+        if closed.totals.hand_overs == 0 {
+            return Ok(holder);
+        }
+        let mut next = closed.from_seq;
+        while next <= closed.to.seq {
+            let events = self
+                .book()?
+                .events(next, EVENTS_AT_ONCE, usize::MAX)
+                .map_err(failed)?;
+            let Some(last) = events.last().map(|event| event.seq) else {
+                break;
+            };
+            for event in events.iter().filter(|event| event.seq <= closed.to.seq) {
+                let fact = Event::decode(&event.bytes).and_then(|event| event.fact());
+                if let Ok(Fact::DrawerHandedOver(handed)) = fact
+                    && handed.shift == closed.shift
+                {
+                    holder = handed.to;
+                }
+            }
+            next = last + 1;
+        }
+        Ok(holder)
     }
 
     fn wall_of(&self, seq: u64) -> Result<i64, Refusal> {

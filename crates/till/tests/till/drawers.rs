@@ -356,3 +356,29 @@ fn a_cashiers_pin_is_not_enough_to_take_a_drawer_in_anothers_name() {
     assert_eq!(refusal.code, Code::WrongPin);
     assert_eq!(shop.status().shift.expect("open").holder, CASHIER);
 }
+
+#[test]
+fn a_report_names_who_answered_for_the_drawer_and_not_who_closed_it() {
+    let mut shop = Setup::tunisia().build();
+    let holder = |shop: &mut Shop, number: &str| {
+        let number = number.to_owned();
+        match shop.ok(Command::GetReport { number }) {
+            Reply::Report(report) => report.holder_name,
+            other => panic!("not a report: {other:?}"),
+        }
+    };
+    shop.open();
+    shop.sign_in(MANAGER);
+    assert_eq!(shop.close_exact().holder_name, "Amira");
+    assert_eq!(holder(&mut shop, "Z1"), "Amira");
+    shop.sign_in(CASHIER);
+    shop.open_shift(10_000);
+    shop.ok(Command::HandOver {
+        to: MANAGER,
+        pin: MANAGER_PIN.to_owned(),
+        count: None,
+    });
+    shop.sign_in(CASHIER);
+    assert_eq!(shop.close_exact().holder_name, "Salah");
+    assert_eq!(holder(&mut shop, "Z2"), "Salah");
+}

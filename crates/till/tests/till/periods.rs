@@ -252,3 +252,35 @@ fn an_edited_paper_of_a_z_is_found() {
     let bad = report.first_bad.expect("found");
     assert_eq!((bad.table.as_str(), bad.key.as_str()), ("report", "Z1"));
 }
+
+#[test]
+fn a_year_whose_months_were_closed_on_their_own_is_closed_before_the_next() {
+    let mut shop = Setup::tunisia().build();
+    let old = day(&mut shop);
+    // 3 December: November is over and closed, the year is not.
+    shop.advance_days(10);
+    shop.ok(Command::ClosePeriods {
+        approval: Some(approval()),
+    });
+    assert_eq!(numbers(&mut shop), ["M1", "D1", "Z1"]);
+    // 7 January: nothing was sold since, and the year is over.
+    shop.advance_days(35);
+    let new = day(&mut shop);
+    let year = period(&mut shop, get("Y1"));
+    assert_eq!((year.name.as_str(), year.sales_minor), ("2026", old));
+    assert_eq!(year.perpetual_minor, old);
+    // A year later the second one holds the second day alone.
+    shop.advance_days(366);
+    day(&mut shop);
+    let year = period(&mut shop, get("Y2"));
+    assert_eq!((year.name.as_str(), year.sales_minor), ("2027", new));
+    shop.verify_clean();
+}
+
+#[test]
+fn a_report_typed_with_spaces_is_the_same_report() {
+    let mut shop = Setup::tunisia().build();
+    day(&mut shop);
+    shop.ok(reprint("Z1"));
+    assert_eq!(z(&mut shop, get(" Z1 ")), z(&mut shop, get("Z1")));
+}

@@ -757,3 +757,35 @@ fn search_folds_accents_and_arabic_letters() {
     assert_eq!(search(&mut shop, "stringing")[0].stock, None);
     assert_eq!(search(&mut shop, "next")[0].price_minor, None);
 }
+
+#[test]
+fn nothing_is_taken_off_an_empty_cart() {
+    let mut shop = Setup::tunisia().build();
+    shop.open();
+    // 5.000 off nothing would be two thirds off the first pair of socks, and nobody would have been asked.
+    shop.refused_with(
+        off_cart(DiscountInput::Amount { minor: 5_000 }),
+        RefusalCode::DiscountInvalid,
+        json!({}),
+    );
+    assert_eq!(shop.scan(SOCKS).total_minor, 7_350);
+    shop.ok(off_cart(DiscountInput::None));
+}
+
+#[test]
+fn a_word_given_for_one_discount_stands_for_the_one_it_makes_larger() {
+    let mut shop = Setup::tunisia().build();
+    shop.open();
+    shop.scan(BALL);
+    // A tenth of 29.500 needs nobody; of 28.025 it is more than a tenth.
+    shop.cart_of(off_cart(DiscountInput::Amount { minor: 2_950 }));
+    let smaller = DiscountInput::Percent { bp: 500 };
+    let refusal = shop.refused(off_line(1, smaller));
+    assert_eq!(refusal.code, RefusalCode::DiscountApprovalRequired);
+    let cart = shop.cart_of(Command::DiscountLine {
+        line: 1,
+        discount: smaller,
+        approval: Some(approval()),
+    });
+    assert_eq!(cart.total_minor, 25_075);
+}
