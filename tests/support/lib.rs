@@ -2,6 +2,7 @@
 //! purpose, and a month of receipts.
 
 pub mod groceries;
+pub mod model;
 pub mod net;
 pub mod replay;
 pub mod world;
