@@ -20,6 +20,7 @@ pub mod legal_id;
 pub mod cart;
 pub mod cash;
 pub mod number;
+pub mod receipt_code;
 pub mod sale;
 pub mod tax;
 
