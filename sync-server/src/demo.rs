@@ -247,6 +247,7 @@ fn store_configs() -> Vec<StoreConfig> {
                 identity: identity.values,
                 follows: Vec::new(),
                 location_names: Default::default(),
+                receipt_code: true,
             };
             refresh(&mut config, pack);
             config

@@ -9,7 +9,7 @@ use domain::catalog::Language;
 use domain::event::{TaxTotal, TenderKind};
 use domain::money::Currency;
 use domain::quantity::Quantity;
-use receipt::sale_receipt::{Occasion, ReceiptLine, StoreIdentity, TenderLine};
+use receipt::sale_receipt::{Occasion, ReceiptCode, ReceiptLine, StoreIdentity, TenderLine};
 use receipt::{Renderer, SaleReceipt};
 use support::{groceries, replay as month};
 
@@ -66,7 +66,8 @@ fn arabic_receipt() -> Result<SaleReceipt> {
             reference: None,
         }],
         change_minor: 0,
-        code: None,
+        // As many digits as a signed code of 20 lines has.
+        code: ReceiptCode::Signed("8642097531".repeat(98)),
         footer: Vec::new(),
     })
 }

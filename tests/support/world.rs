@@ -167,6 +167,7 @@ fn store_config(shop: Shop) -> Result<StoreConfig> {
         identity: Default::default(),
         follows: Vec::new(),
         location_names: std::collections::BTreeMap::new(),
+        receipt_code: true,
     })
 }
 

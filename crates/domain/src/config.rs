@@ -282,6 +282,9 @@ pub struct StoreConfig {
     pub follows: Vec<LocationId>,
     /// Names of the locations, to show stock elsewhere.
     pub location_names: BTreeMap<LocationId, Names>,
+    /// Receipts carry a signed code.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub receipt_code: bool,
 }
 
 /// How a store keeps its drawers.
@@ -319,6 +322,14 @@ impl DrawerRules {
     fn is_default(&self) -> bool {
         *self == DrawerRules::default()
     }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn is_yes(set: &bool) -> bool {
+    *set
 }
 
 impl StoreConfig {

@@ -177,7 +177,7 @@ fn samples() -> BTreeMap<(&'static str, u32), (Value, Value)> {
         json!({
             "levies": [{"code": "stamp", "minor": 100}],
             "tenders": [{"kind": "card", "amount_minor": 20000, "reference": "481516"}, {"kind": "cash", "amount_minor": 21000}],
-            "overrides": [{"kind": "discount", "by": id(6), "line": 1}, {"kind": "price", "by": id(6)}]
+            "cash_stamp_bp": 25, "overrides": [{"kind": "discount", "by": id(6), "line": 1}, {"kind": "price", "by": id(6)}]
         }),
     );
     let totals = json!({
@@ -188,7 +188,7 @@ fn samples() -> BTreeMap<(&'static str, u32), (Value, Value)> {
     let totals_full = with(
         &totals,
         json!({
-            "moved_minor": {"pay_in": 5, "pay_out": 7, "drop": 9}, "no_sales": 1, "counts": 2, "hand_overs": 3
+            "cash_stamp": [{"rate_bp": 25, "count": 2, "base_minor": 40000, "duty_minor": 100}], "moved_minor": {"pay_in": 5, "pay_out": 7, "drop": 9}, "no_sales": 1, "counts": 2, "hand_overs": 3
         }),
     );
     let period = json!({
@@ -199,7 +199,7 @@ fn samples() -> BTreeMap<(&'static str, u32), (Value, Value)> {
     let period_full = with(
         &period,
         json!({
-            "levies_minor": {"stamp": 100}, "moved_minor": {"drop": 9}
+            "cash_stamp": [{"rate_bp": 25, "count": 2, "base_minor": 40000, "duty_minor": 100}], "levies_minor": {"stamp": 100}, "moved_minor": {"drop": 9}
         }),
     );
     let slip = json!({"number": "LM-01-7K3QF-2026-C000012", "number_seq": 12});
@@ -299,7 +299,7 @@ fn samples() -> BTreeMap<(&'static str, u32), (Value, Value)> {
                 with(
                     &closed,
                     json!({
-                        "totals": totals_full, "blind": true, "deposit": {"20000": 1}
+                        "totals": totals_full, "blind": true, "deposit": {"20000": 1}, "paper": hash
                     }),
                 ),
                 closed,

@@ -187,6 +187,7 @@ fn store() -> StoreConfig {
         identity: BTreeMap::new(),
         follows: vec![],
         location_names: BTreeMap::new(),
+        receipt_code: true,
     }
 }
 

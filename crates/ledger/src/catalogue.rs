@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::catalog::{Gtin, Names, PriceRow, Style, Variant};
 use domain::config::{DeviceRecord, StaffMember, StoreConfig};
-use domain::ids::{DeviceId, StyleId, UserId, VariantId};
+use domain::ids::{DeviceId, StoreId, StyleId, TillId, UserId, VariantId};
 use domain::text::fold_for_search;
 use domain::time::BusinessDate;
 use rusqlite::OptionalExtension as _;
@@ -88,6 +88,66 @@ impl Ledger {
     /// As [`Ledger::store_config`].
     pub fn device_record(&self, device: DeviceId) -> Result<Option<DeviceRecord>, LedgerError> {
         self.config_row(&format!("device:{device}"))
+    }
+
+    /// The devices that were enrolled for a till of a store, revoked ones too.
+    ///
+    /// # Errors
+    /// As [`Ledger::store_config`].
+    pub fn devices_of(
+        &self,
+        store: &StoreId,
+        till: &TillId,
+    ) -> Result<Vec<DeviceRecord>, LedgerError> {
+        let mut statement = self.prepare(
+            "SELECT pk, row FROM feed_row WHERE feed = (SELECT id FROM feed WHERE name = ?1) \
+             AND pk >= 'device:' AND pk < 'device;' AND understood = 1 ORDER BY pk",
+        )?;
+        let rows = statement.query_map([self.config_feed()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
+        let mut devices: Vec<DeviceRecord> = Vec::new();
+        for row in rows {
+            let (pk, text) = row?;
+            devices.push(read(&pk, &text)?);
+        }
+        devices.retain(|device| (&device.store, &device.till) == (store, till));
+        Ok(devices)
+    }
+
+    /// Items by [`domain::receipt_code::short_variant`]: a walk over the catalogue, for a person who waits. A number
+    /// that two variants share finds neither.
+    ///
+    /// # Errors
+    /// As [`Ledger::store_config`].
+    pub fn items_by_short(
+        &self,
+        wanted: &BTreeSet<u32>,
+    ) -> Result<BTreeMap<u32, Item>, LedgerError> {
+        let mut found: BTreeMap<u32, Vec<VariantId>> = BTreeMap::new();
+        let mut statement = self.prepare(
+            "SELECT pk FROM feed_row WHERE feed = (SELECT id FROM feed WHERE name = ?1) \
+             AND pk >= 'variant:' AND pk < 'variant;' ORDER BY pk",
+        )?;
+        let mut rows = statement.query([CATALOGUE])?;
+        while let Some(row) = rows.next()? {
+            let pk: String = row.get(0)?;
+            let id = pk.split_once(':').and_then(|(_, id)| id.parse().ok());
+            let Some(variant) = id else { continue };
+            let short = domain::receipt_code::short_variant(variant);
+            if wanted.contains(&short) {
+                found.entry(short).or_default().push(variant);
+            }
+        }
+        let mut items = BTreeMap::new();
+        for (short, variants) in found {
+            if let [variant] = variants.as_slice()
+                && let Some(item) = self.item(*variant)?
+            {
+                items.insert(short, item);
+            }
+        }
+        Ok(items)
     }
 
     fn config_feed(&self) -> String {

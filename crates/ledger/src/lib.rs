@@ -24,6 +24,7 @@ mod receipts;
 mod recover;
 mod replay;
 mod shifts;
+mod signatures;
 mod sql;
 mod stock;
 mod succession;
@@ -47,6 +48,7 @@ pub use receipts::{Receipt, ReceiptBody};
 pub use recover::{RecoverError, Recovered};
 pub use replay::Replay;
 pub use shifts::OpenShift;
+pub use signatures::{CertifiedKey, HeadSignature, SignatureReport};
 pub use stock::StockKnown;
 pub use succession::{
     Step, Succeeded, Succession, SuccessionError, earlier_files, finish_succession, succeed,

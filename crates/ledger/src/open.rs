@@ -87,6 +87,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0003_streams.sql"),
         books_anew: false,
     },
+    Migration {
+        version: 4,
+        understood_from: 3,
+        sql: include_str!("migrations/0004_signatures.sql"),
+        books_anew: false,
+    },
 ];
 
 impl Ledger {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use domain::config::KeyAlgorithm;
 use domain::event::{
     CashCount, ClosingSupplemented, DrawerCount, DrawerOpened, Event, Fact, Original, PeriodClosed,
     PeriodKind, PeriodTotals, Reprinted, Reversed, SaleBody, ShiftClosed, ShiftOpened, ShiftTotals,
@@ -510,6 +511,16 @@ fn open_shift(
     opened: &ShiftOpened,
 ) -> Result<(), LedgerError> {
     let seq = effect.seq;
+    let certificate = opened.shift_key.as_ref().map(|key| &key.certificate);
+    if effect.is_own()
+        && certificate.is_some_and(Option::is_some)
+        && ledger.opened.key_algorithm != KeyAlgorithm::Ed25519
+    {
+        return Err(LedgerError::OutOfPlace {
+            kind: "ShiftOpened",
+            what: "a signature of this algorithm is never hashed",
+        });
+    }
     if !effect.is_own()
         && let Some(lost) = books.of_drawer(opened.drawer)
     {

@@ -27,6 +27,7 @@ use crate::projection::{
     Standing, balances, chains, counts_late, encode_totals, is_in_series, may_be_of_before,
     movements, opened_or_closed, year_of_number,
 };
+use crate::signatures::SignatureReport;
 use crate::sql::{Id, N};
 use crate::stock::encode_moves;
 
@@ -61,6 +62,8 @@ pub struct VerifyReport {
     pub streams: BTreeMap<StreamId, HeadReport>,
     /// Feeds in the file.
     pub feeds: BTreeMap<FeedName, FeedReport>,
+    /// How much of it the device has signed.
+    pub signatures: SignatureReport,
     /// Hashes of what the events add up to; the same events give the same hashes on any machine.
     pub projections: BTreeMap<String, Digest>,
 }
@@ -83,6 +86,7 @@ impl Ledger {
                 first_bad: None,
                 streams: BTreeMap::new(),
                 feeds: BTreeMap::new(),
+                signatures: SignatureReport::default(),
                 projections: BTreeMap::new(),
             },
         };
@@ -267,6 +271,10 @@ impl Verifier<'_> {
         self.sums(&expected)?;
         self.acks(&expected)?;
         self.hash_projections(&expected);
+        self.report.signatures = match self.ledger.check_signatures()? {
+            Ok(report) => report,
+            Err((table, key, what)) => return bad(table, key, what),
+        };
         self.feeds()?;
         self.items()?;
         self.file()

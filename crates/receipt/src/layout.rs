@@ -17,7 +17,7 @@ use crate::codes;
 use crate::document::{Block, Document, Row, RuleStyle, Symbology, Weight};
 
 /// Changes whenever the same document would give other dots. Print jobs may store it beside the document.
-pub const RENDERER_VERSION: u32 = 1;
+pub const RENDERER_VERSION: u32 = 2;
 
 /// Coverage (0-255) from which a dot prints. Below one half: a thermal head thins strokes by a fraction of a dot.
 const THRESHOLD: u8 = 110;
@@ -634,7 +634,7 @@ impl<'a> Page<'a> {
             Symbology::Qr => self.qr(data),
             Symbology::Code128 => self.code128(data) || self.qr(data),
         };
-        if drawn {
+        if drawn && symbology == Symbology::Code128 {
             self.y += self.sizes.small / 3;
         }
         if !caption.is_empty() {
@@ -658,6 +658,8 @@ impl<'a> Page<'a> {
         if module == 0 {
             return false;
         }
+        // Four modules of quiet zone above and below; at the sides the paper leaves more.
+        self.y += 4 * module;
         let left = (self.width() - side * module) / 2;
         self.bitmap.grow((self.y + side * module) as u32);
         for y in 0..side {
@@ -668,7 +670,7 @@ impl<'a> Page<'a> {
                 }
             }
         }
-        self.y += side * module;
+        self.y += (side + 4) * module;
         true
     }
 

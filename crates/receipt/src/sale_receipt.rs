@@ -99,6 +99,18 @@ pub enum Occasion {
     },
 }
 
+/// What a reader of the receipt's QR code gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ReceiptCode {
+    /// The number, signed by nobody: the store wants no more.
+    #[default]
+    Number,
+    /// What was sold, signed.
+    Signed(String),
+    /// Nothing: it should have been signed and was not, and the receipt says so.
+    Unverified,
+}
+
 /// Everything a receipt says. Amounts are in minor units of `currency`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SaleReceipt {
@@ -138,8 +150,8 @@ pub struct SaleReceipt {
     pub tenders: Vec<TenderLine>,
     /// Cash handed back.
     pub change_minor: i64,
-    /// What the QR code says; the receipt number when none.
-    pub code: Option<String>,
+    /// What its code says.
+    pub code: ReceiptCode,
     /// Closing lines (return policy, opening hours); a thank-you when empty.
     pub footer: Vec<String>,
 }
@@ -398,11 +410,22 @@ impl SaleReceipt {
     fn push_foot(&self, blocks: &mut Vec<Block>) {
         let number = clean(&self.number);
         blocks.push(Block::Spacer { eighths: 6 });
-        blocks.push(Block::Code {
-            symbology: Symbology::Qr,
-            data: self.code.clone().unwrap_or_else(|| number.clone()),
-            caption: number,
-        });
+        let data = match &self.code {
+            ReceiptCode::Number => Some(number.clone()),
+            ReceiptCode::Signed(text) => Some(text.clone()),
+            ReceiptCode::Unverified => None,
+        };
+        match data {
+            Some(data) => blocks.push(Block::Code {
+                symbology: Symbology::Qr,
+                data,
+                caption: number,
+            }),
+            None => blocks.push(Block::Centered {
+                text: self.text(Key::Unverified),
+                weight: Weight::Small,
+            }),
+        }
         blocks.push(Block::Spacer { eighths: 3 });
         if self.footer.is_empty() {
             blocks.push(Block::Centered {

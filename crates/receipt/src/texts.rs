@@ -92,6 +92,7 @@ keys! {
     TaxGross = "tax_gross",
     TaxExempt = "tax_exempt",
     Thanks = "thanks",
+    Unverified = "unverified",
     ReportX = "report_x",
     ReportXNote = "report_x_note",
     ReportZ = "report_z",

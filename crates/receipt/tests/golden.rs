@@ -54,6 +54,7 @@ fn arabic_sale() {
     let document = samples::arabic().to_document();
     check("ar-sale-384", &document, 384);
     check("ar-sale-576", &document, 576);
+    check("ar-long-384", &samples::long_arabic(30).to_document(), 384);
 }
 
 #[test]

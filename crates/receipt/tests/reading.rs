@@ -7,6 +7,7 @@ use std::process::Command;
 
 use domain::catalog::Language;
 use receipt::document::{Block, Symbology, Weight};
+use receipt::sale_receipt::ReceiptCode;
 use receipt::{Bitmap, Document, Renderer};
 
 fn one(language: Language, block: Block) -> Document {
@@ -67,11 +68,16 @@ fn codes_on_receipts_scan() {
         (samples::french(), 384),
         (samples::arabic(), 576),
         (samples::english(), 384),
+        (samples::long_arabic(30), 384),
     ] {
         let bitmap = renderer.render(&receipt.to_document(), width);
+        let says = match receipt.code {
+            ReceiptCode::Signed(text) => text,
+            ReceiptCode::Number | ReceiptCode::Unverified => receipt.number.clone(),
+        };
         assert_eq!(
             scan(&bitmap, &format!("qr-{width}-{}", receipt.number)),
-            receipt.number
+            says
         );
     }
     let code = |symbology, data: &str| {
@@ -318,4 +324,71 @@ fn the_receipt_says_what_the_sale_was() {
             .to_text()
             .contains("*** FORMATION - SANS VALEUR ***")
     );
+}
+
+/// First and last column and row with ink of the code of a receipt, and how far the nearest other ink is.
+#[test]
+fn a_signed_code_keeps_three_dots_a_module_and_its_quiet_zone() {
+    let digits = |count: usize| "8".repeat(count);
+    for (count, modules) in [(600, 61), (691, 65), (1_082, 81)] {
+        for width in [384, 576] {
+            let code = Block::Code {
+                symbology: Symbology::Qr,
+                data: digits(count),
+                caption: "LM-01-7K3QF-2026-000128".to_owned(),
+            };
+            let mut document = text(Language::Ar, "شكرا");
+            document.blocks.push(code);
+            let bitmap = Renderer::new().render(&document, width);
+            // The finder pattern at the top left: seven modules of ink, the first ones beside each other.
+            let row_ink = |y: u32| (0..width).filter(|x| bitmap.is_black(*x, y)).count();
+            let runs = |y: u32| {
+                let first = (0..width).find(|x| bitmap.is_black(*x, y)).unwrap_or(0);
+                (first..width)
+                    .take_while(|x| bitmap.is_black(*x, y))
+                    .count()
+            };
+            let top = (0..bitmap.height())
+                .find(|y| row_ink(*y) > 0 && runs(*y) >= 21)
+                .expect("the code");
+            let module = runs(top) as u32 / 7;
+            assert!(module >= 3, "{module} dots a module on {width}");
+            let side = module * modules;
+            let left = (0..width).find(|x| bitmap.is_black(*x, top)).expect("ink");
+            assert!(left >= 4 * module && left + side + 4 * module <= width);
+            let quiet = |y: u32| row_ink(y) == 0;
+            assert!(
+                (top - 4 * module..top).all(quiet),
+                "above, {count} on {width}"
+            );
+            let bottom = top + side;
+            assert!(row_ink(bottom - 1) > 0 && bottom < bitmap.height());
+            assert!(
+                (bottom..bottom + 4 * module).all(quiet),
+                "below, {count} on {width}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_receipt_that_could_not_be_signed_says_so_and_has_no_code() {
+    for (mut receipt, words) in [
+        (samples::french(), "non vérifié"),
+        (samples::arabic(), "غير متحقق منها"),
+        (samples::english(), "unverified"),
+    ] {
+        receipt.code = ReceiptCode::Unverified;
+        let document = receipt.to_document();
+        assert!(document.to_text().contains(words));
+        let codes = document.blocks.iter();
+        assert_eq!(
+            codes
+                .filter(|block| matches!(block, Block::Code { .. }))
+                .count(),
+            0
+        );
+        receipt.code = ReceiptCode::Number;
+        assert!(!receipt.to_document().to_text().contains(words));
+    }
 }

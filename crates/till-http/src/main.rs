@@ -208,6 +208,11 @@ fn verify(data: &Path, json: bool) -> anyhow::Result<ExitCode> {
             Some(bad) => text.push_str(&format!("bad: {} {}: {}\n", bad.table, bad.key, bad.what)),
             None => text.push_str("ok\n"),
         }
+        let signed = report.signatures;
+        text.push_str(&format!(
+            "signed: {} heads, {} receipts; {} closings wait for a signature\n",
+            signed.heads, signed.receipts, signed.closings_unsigned
+        ));
         for (stream, head) in &report.streams {
             let line = format!("stream {stream}: {} events, head {}\n", head.seq, head.hash);
             text.push_str(&line);

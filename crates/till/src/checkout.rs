@@ -56,6 +56,9 @@ impl Till {
     pub(crate) fn scan_code(&mut self, code: &str, call: &mut Call) -> Outcome {
         self.require_selling()?;
         let code: String = code.trim().to_owned();
+        if domain::receipt_code::looks_like_code(&code) {
+            return Err(RefusalCode::ReceiptCode.into());
+        }
         let unknown = |code: &str| Refusal::new(RefusalCode::UnknownCode).with("code", shown(code));
         if code.is_empty() || code.chars().count() > CODE_CHARS_MAX {
             return Err(unknown(&code));
@@ -582,8 +585,12 @@ impl Till {
         let answer = Answer::Ok(reply);
         let text = encode(&answer);
         let (id, digest, now) = (call.id, call.digest, call.now);
+        let code = call.code.take();
         let written = self.book_mut()?.write(|tx| {
-            tx.append(&now, event, fact)?;
+            let head = tx.append(&now, event, fact)?;
+            if let Some(code) = code.filter(|code| code.claims.seq == head.seq) {
+                tx.sign_receipt(&code)?;
+            }
             for job in jobs {
                 tx.queue_print(&job)?;
             }

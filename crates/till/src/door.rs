@@ -417,6 +417,11 @@ pub enum Command {
         /// Receipt number.
         number: String,
     },
+    /// Says whether the code of a receipt is genuine, and what was sold; of any till of the chain, offline.
+    CheckCode {
+        /// The digits that the scanner read.
+        text: String,
+    },
     /// Prints the last receipt again, marked as a copy.
     ReprintLast {},
     /// Prints a receipt again, marked as a copy.
@@ -528,6 +533,8 @@ pub enum Reply {
     },
     /// A receipt.
     Receipt(Box<ReceiptView>),
+    /// What a receipt's code is worth.
+    CodeChecked(Box<CodeView>),
     /// Print jobs.
     PrintJobs {
         /// Rows, oldest first.
@@ -1044,6 +1051,64 @@ pub struct PrintJobView {
     pub at: String,
 }
 
+/// What a receipt's code is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeVerdict {
+    /// A till of this chain wrote the receipt, and it says what that till said.
+    Genuine,
+    /// Something was changed after it was signed.
+    Forged,
+    /// It fits together, but no till of this chain known here vouches for it.
+    UnknownKey,
+    /// The till that vouches for it is no longer trusted.
+    Revoked,
+}
+
+/// What the code of a receipt says. Only a genuine one is to be believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct CodeView {
+    /// What it is worth.
+    pub verdict: CodeVerdict,
+    /// Receipt number.
+    pub number: String,
+    /// Store.
+    pub store: String,
+    /// Till.
+    pub till: String,
+    /// Trading day.
+    pub business_date: String,
+    /// Currency of the amounts.
+    pub currency: CurrencyView,
+    /// Total.
+    #[ts(type = "number")]
+    pub total_minor: i64,
+    /// It undoes another receipt.
+    pub reversal: bool,
+    /// The first 20 lines.
+    pub lines: Vec<CodeLineView>,
+    /// Lines of the receipt.
+    pub lines_total: u32,
+    /// This till wrote it.
+    pub own: bool,
+    /// Number of the receipt that undid it, where this till knows.
+    pub reversed_by: Option<String>,
+}
+
+/// A line of a receipt's code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct CodeLineView {
+    /// SKU; none for an article that this till does not know.
+    pub sku: Option<String>,
+    /// Name, likewise.
+    pub names: Option<Names>,
+    /// Quantity.
+    pub quantity: Quantity,
+    /// What it came to.
+    #[ts(type = "number")]
+    pub paid_minor: i64,
+}
+
 /// State of a print job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
@@ -1393,6 +1458,12 @@ pub enum RefusalCode {
     NothingToClose,
     /// No variant has this code (params: `code`).
     UnknownCode,
+    /// It is the code of a receipt and not of an article: ask `CheckCode`.
+    ReceiptCode,
+    /// The code of a receipt was read in part or is damaged.
+    CodeDamaged,
+    /// The code of a receipt was made by a later version.
+    CodeTooNew,
     /// No such variant.
     UnknownVariant,
     /// The variant has no price today (params: `sku`).

@@ -1,10 +1,12 @@
 //! The second file of a till: carts, sign-in and settings. It survives a kill; a power cut may cost the
 //! last scans, never a sale, because a sale is in the ledger before anybody hears of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use domain::cart::Cart;
-use domain::ids::{Digest, RequestId, SaleId, UserId};
+use domain::ids::{Digest, RequestId, SaleId, ShiftId, UserId};
+use ed25519_dalek::SigningKey;
 use ledger::{FileKey, FileState};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
@@ -19,6 +21,7 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS cart (sale BLOB PRIMARY KEY, parked_wall INTEGER, body TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS answer (
         id BLOB PRIMARY KEY, digest BLOB NOT NULL, answer TEXT NOT NULL, wall INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS shift_key (shift BLOB PRIMARY KEY, seed BLOB NOT NULL) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS answer_wall ON answer (wall); -- pruning walks by age
 ";
 
@@ -97,6 +100,8 @@ pub(crate) struct Loaded {
     pub settings: Option<Settings>,
     /// Enrolment.
     pub enrol: Option<EnrolState>,
+    /// Keys of open shifts.
+    pub shift_keys: BTreeMap<ShiftId, SigningKey>,
 }
 
 impl DraftsError {
@@ -189,7 +194,50 @@ impl Drafts {
             drawer: self.meta("drawer")?,
             settings: self.meta("settings")?,
             enrol: self.meta("enrol")?,
+            shift_keys: self.shift_keys()?,
         })
+    }
+
+    fn shift_keys(&self) -> Result<BTreeMap<ShiftId, SigningKey>, DraftsError> {
+        let mut statement = self.db.prepare("SELECT shift, seed FROM shift_key")?;
+        let rows = statement.query_map([], |row| {
+            let seed = row.get::<_, [u8; 32]>(1)?;
+            Ok((
+                ShiftId(uuid::Uuid::from_bytes(row.get(0)?)),
+                SigningKey::from_bytes(&seed),
+            ))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Keeps the private key of a shift, through a power cut too: without it the shift's receipts go unsigned.
+    pub fn keep_shift_key(&self, shift: ShiftId, seed: &[u8; 32]) -> Result<(), DraftsError> {
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        let kept = self.db.execute(
+            "INSERT OR REPLACE INTO shift_key (shift, seed) VALUES (?1, ?2)",
+            params![shift.0.as_bytes(), seed],
+        );
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        kept?;
+        Ok(())
+    }
+
+    /// Wipes the keys of all shifts but `open`, from the file and from its log.
+    pub fn forget_shift_keys(&self, open: &BTreeSet<ShiftId>) -> Result<(), DraftsError> {
+        self.db.pragma_update(None, "secure_delete", 1)?;
+        for shift in self
+            .shift_keys()?
+            .keys()
+            .filter(|shift| !open.contains(shift))
+        {
+            self.db.execute(
+                "DELETE FROM shift_key WHERE shift = ?1",
+                [shift.0.as_bytes()],
+            )?;
+        }
+        self.db
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
     }
 
     fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>, DraftsError> {

@@ -16,6 +16,7 @@ mod paper;
 pub mod schema;
 mod reports;
 mod shift;
+mod signing;
 mod staff;
 mod stockroom;
 mod storage;

@@ -32,7 +32,9 @@ impl Till {
         terms: &Terms,
         call: &mut Call,
     ) -> Option<NewPrintJob> {
-        let document = self.sale_document(body, reverses, call.now.wall_ms, terms);
+        call.code = self.sign_sale(body, reverses.is_some(), terms, call);
+        let code = Till::code_of(call.code.as_ref(), terms);
+        let document = self.sale_document(body, reverses, call.now.wall_ms, code, terms);
         self.document_job(&document, PrintKind::Receipt, body.number.clone(), 0, call)
     }
 
@@ -85,6 +87,7 @@ impl Till {
         body: &SaleBody,
         reverses: Option<&str>,
         wall_ms: i64,
+        code: receipt::sale_receipt::ReceiptCode,
         terms: &Terms,
     ) -> Document {
         let language = self.receipt_language(terms);
@@ -133,7 +136,7 @@ impl Till {
                 })
                 .collect(),
             change_minor: body.change_minor,
-            code: None,
+            code,
             footer: Vec::new(),
         }
         .to_document()
@@ -380,23 +383,27 @@ impl Till {
 
     fn document_of(&self, receipt: &Receipt) -> Result<Document, Refusal> {
         let store = self.store()?;
+        let code = self.stored_code(receipt);
         Ok(match &receipt.body {
             ReceiptBody::Sale(body) => {
                 let terms = Terms {
                     store,
                     date: body.business_date,
                 };
-                self.sale_document(body, None, receipt.wall, &terms)
+                let code = Till::code_of(code.as_ref(), &terms);
+                self.sale_document(body, None, receipt.wall, code, &terms)
             }
             ReceiptBody::Reversal(reversed) => {
                 let terms = Terms {
                     store,
                     date: reversed.mirror.business_date,
                 };
+                let code = Till::code_of(code.as_ref(), &terms);
                 self.sale_document(
                     &reversed.mirror,
                     Some(&reversed.of_number),
                     receipt.wall,
+                    code,
                     &terms,
                 )
             }

@@ -63,7 +63,7 @@ impl Till {
             count,
             float_minor,
             approved_by,
-            shift_key: None,
+            shift_key: self.new_shift_key(shift, call),
         });
         let reply = self.record_day(Some((event, fact)), business_date, Reply::Done {}, call)?;
         self.adopt_after_fact(
@@ -495,6 +495,7 @@ impl Till {
         written.map_err(|error: ledger::LedgerError| storage_refusal(&error))?;
         call.stored = true;
         self.sync_requested = true;
+        self.catch_up_signatures();
         match answer {
             Answer::Ok(reply) => Ok(reply),
             Answer::Refused(refusal) => Err(refusal),

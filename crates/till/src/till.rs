@@ -110,6 +110,8 @@ pub struct Till {
     pub(crate) witness: Option<WitnessDir>,
     pub(crate) drafts: Drafts,
     pub(crate) key: SigningKey,
+    /// Private keys of the open shifts.
+    pub(crate) shift_keys: std::collections::BTreeMap<domain::ids::ShiftId, SigningKey>,
     pub(crate) cart: Cart,
     pub(crate) user: Option<UserId>,
     /// Drawer that sales go into.
@@ -155,6 +157,8 @@ pub(crate) struct Call {
     pub entropy: Entropy,
     /// The answer is already stored beside the facts it reports.
     pub stored: bool,
+    /// Code of the receipt that the command writes, kept in the transaction of its sale.
+    pub code: Option<domain::receipt_code::ReceiptCode>,
 }
 
 /// What a use case ends with.
@@ -353,11 +357,13 @@ impl Till {
             printer_problem: None,
             storage,
             caught_up: 0,
+            shift_keys: loaded.shift_keys,
             profiles: Profiles::built_in(),
             renderer: None,
             _lock: lock,
         };
         till.catch_up_drafts(fresh, wall)?;
+        till.catch_up_signatures();
         Ok(till)
     }
 
@@ -455,6 +461,7 @@ impl Till {
             now: self.localised(context.now),
             entropy: context.entropy,
             stored: false,
+            code: None,
         };
         match self.dispatch(command, &mut call) {
             Ok(reply) => Answer::Ok(reply),
@@ -601,6 +608,7 @@ impl Till {
             } => self.reverse_sale(number, reason, approval.as_ref(), call),
             Command::ListReceipts { query, limit } => self.list_receipts(query, *limit),
             Command::GetReceipt { number } => self.get_receipt(number),
+            Command::CheckCode { text } => self.check_code(text),
             Command::ReprintLast {} => self.reprint_last(call),
             Command::Reprint { number } => self.reprint(number, call),
             Command::ListPrintJobs {} => self.list_print_jobs(),
@@ -773,6 +781,7 @@ const fn is_read(command: &Command) -> bool {
             | Command::ListParked {}
             | Command::ListReceipts { .. }
             | Command::GetReceipt { .. }
+            | Command::CheckCode { .. }
             | Command::ListPrintJobs {}
             | Command::StockOf { .. }
             | Command::SyncNow {}

@@ -280,7 +280,7 @@ const fn from_discount(discount: Discount) -> DiscountInput {
     }
 }
 
-fn currency_view(currency: Currency, denominations_minor: Vec<i64>) -> CurrencyView {
+pub(crate) fn currency_view(currency: Currency, denominations_minor: Vec<i64>) -> CurrencyView {
     CurrencyView {
         code: currency,
         exponent: currency.exponent(),

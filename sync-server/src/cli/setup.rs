@@ -407,6 +407,7 @@ fn create_store(context: &Context, args: &StoreCreate) -> anyhow::Result<Output>
         identity: identity.values,
         follows: Vec::new(),
         location_names: Default::default(),
+        receipt_code: true,
     };
     refresh(&mut config, pack);
     hub.create_store(&config)?;

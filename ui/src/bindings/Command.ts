@@ -271,7 +271,11 @@ limit: number | null, } | { "type": "GetReceipt",
 /**
  * Receipt number.
  */
-number: string, } | { "type": "ReprintLast", } | { "type": "Reprint", 
+number: string, } | { "type": "CheckCode", 
+/**
+ * The digits that the scanner read.
+ */
+text: string, } | { "type": "ReprintLast", } | { "type": "Reprint", 
 /**
  * Receipt number.
  */

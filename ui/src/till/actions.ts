@@ -1,7 +1,8 @@
-import { applyLang, type Lang } from '../shared/i18n';
+import { formatAmount } from '../shared/format';
+import { applyLang, lang, type Lang } from '../shared/i18n';
 import { ask, cart, closeSheets, go, hush, refresh, run, say, sayRefusal, scanRefusal, sheets, view, type View } from './state';
 import { soundBad, soundGood } from './sound';
-import { t } from './texts';
+import { t, type TillKey } from './texts';
 
 /** Changes the language at once, then tells the till, which keeps it. */
 export function setLang(next: Lang): void {
@@ -28,10 +29,31 @@ export function scan(code: string): void {
     if ('ok' in answer) {
       scanRefusal.value = null;
       soundGood();
+    } else if (answer.refused.code === 'receipt_code') {
+      checkCode(code);
     } else {
       soundBad();
       scanRefusal.value = answer.refused;
     }
+  });
+}
+
+/** Says what a scanned receipt is worth. */
+function checkCode(text: string): void {
+  run({ type: 'CheckCode', text }).then((reply) => {
+    if (!reply || reply.type !== 'CodeChecked') {
+      soundBad();
+      return;
+    }
+    const { verdict, number, total_minor, currency, business_date, reversed_by } = reply;
+    const symbol = lang.value === 'ar' ? currency.symbol_arabic : currency.symbol_latin;
+    const params = { number, date: business_date, total: `${formatAmount(total_minor, currency.exponent)} ${symbol}` };
+    const undone = verdict === 'genuine' && reversed_by !== null;
+    if (verdict === 'genuine' && !undone) soundGood();
+    else soundBad();
+    const texts = [t(`code_${verdict}` as TillKey, params)];
+    if (undone) texts.push(t('code_undone', { number: reversed_by }));
+    say({ text: texts.join(' '), bad: verdict !== 'genuine' || undone });
   });
 }
 

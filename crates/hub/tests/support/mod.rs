@@ -78,6 +78,7 @@ pub fn store_config(code: &str, list: &str, currency: Currency) -> StoreConfig {
         identity: BTreeMap::new(),
         follows: vec![],
         location_names: BTreeMap::new(),
+        receipt_code: true,
     }
 }
 

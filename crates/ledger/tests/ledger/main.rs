@@ -8,6 +8,7 @@ mod journal;
 mod opening;
 mod print_and_answers;
 mod sealed;
+mod signatures;
 mod stock;
 mod streams;
 mod support;

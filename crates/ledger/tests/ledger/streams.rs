@@ -534,7 +534,7 @@ fn a_file_with_any_page_damaged_or_cut_off_goes_on_or_is_left_alone() {
     let place = Place::new();
     let mut desk = busy(&place);
     // Enough that most pages hold events and not the schema.
-    for _ in 0..60 {
+    for _ in 0..120 {
         desk.sell(&[(1, 1, 1_000)]);
     }
     let before = seen(&desk.ledger);

@@ -496,6 +496,7 @@ pub fn store_config() -> StoreConfig {
         identity: Default::default(),
         follows: vec![location("LM"), location("WEB")],
         location_names: Default::default(),
+        receipt_code: true,
     }
 }
 

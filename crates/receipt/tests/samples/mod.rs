@@ -8,7 +8,7 @@ use domain::event::{TaxTotal, TenderKind};
 use domain::money::Currency;
 use domain::quantity::Quantity;
 use receipt::sale_receipt::{
-    LevyLine, Occasion, ReceiptLine, SaleReceipt, StoreIdentity, TenderLine,
+    LevyLine, Occasion, ReceiptCode, ReceiptLine, SaleReceipt, StoreIdentity, TenderLine,
 };
 use receipt::shift_report::{DrawerFigures, ReportKind, ShiftReport};
 use receipt::test_page::TestPage;
@@ -77,6 +77,13 @@ fn taxes(rows: &[(&str, i64, i64)]) -> Vec<TaxTotal> {
         .collect()
 }
 
+/// As many digits as a signed code of `lines` lines has.
+pub fn code(lines: usize) -> ReceiptCode {
+    let digits = 540 + lines.min(20) * 22;
+    let text = (0..digits).map(|at| char::from(b'0' + (at * at % 11 % 10) as u8));
+    ReceiptCode::Signed(text.collect())
+}
+
 pub fn french() -> SaleReceipt {
     SaleReceipt {
         language: Language::Fr,
@@ -128,7 +135,7 @@ pub fn french() -> SaleReceipt {
             },
         ],
         change_minor: 14_000,
-        code: None,
+        code: ReceiptCode::Number,
         footer: texts(&[
             "Échange sous 15 jours avec ce ticket",
             "Merci de votre visite",
@@ -204,6 +211,7 @@ pub fn arabic() -> SaleReceipt {
             reference: None,
         }],
         change_minor: 34_990,
+        code: code(4),
         footer: texts(&["الاستبدال في ظرف 15 يوما مع هذه التذكرة", "شكرا لزيارتكم"]),
         ..french()
     }
@@ -251,6 +259,7 @@ pub fn english() -> SaleReceipt {
 pub fn long_arabic(count: usize) -> SaleReceipt {
     let mut receipt = arabic();
     receipt.lines = receipt.lines.iter().cloned().cycle().take(count).collect();
+    receipt.code = code(count);
     receipt
 }
 

@@ -1,6 +1,7 @@
 //! The till through its door.
 
 mod custody;
+mod codes;
 mod drawers;
 mod cash_law;
 mod enrolment;

@@ -64,6 +64,11 @@ fn with_sale(shop: &mut Shop) {
     shop.pay_cash(None);
 }
 
+/// Digits of a receipt code's beginning, and zeros.
+fn code_of_version(version: u64) -> String {
+    format!("{:017}{}", 0x48 << 48 | version << 40, "0".repeat(17 * 30))
+}
+
 fn last_number(shop: &Shop) -> String {
     let last = shop.ledger().last_receipt().expect("readable");
     last.expect("a receipt").number
@@ -449,6 +454,27 @@ fn cart() -> Vec<Case> {
             |_| json!({"type": "ScanCode", "code": "A\u{1b}@\u{202e}B\u{0}\u{2066}"}),
             Code::UnknownCode,
             json!({"code": "A@B"}),
+        ),
+        case(
+            "a receipt scanned for an article",
+            open,
+            |_| json!({"type": "ScanCode", "code": "7".repeat(600)}),
+            Code::ReceiptCode,
+            json!({}),
+        ),
+        case(
+            "a receipt code read in part",
+            open,
+            |_| json!({"type": "CheckCode", "text": code_of_version(1)[..17 * 20].to_owned()}),
+            Code::CodeDamaged,
+            json!({}),
+        ),
+        case(
+            "a receipt code of a later version",
+            open,
+            |_| json!({"type": "CheckCode", "text": code_of_version(2)}),
+            Code::CodeTooNew,
+            json!({}),
         ),
         case(
             "unknown variant",
