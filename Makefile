@@ -4,6 +4,8 @@ SHELL := /bin/bash
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 HANOUT_BIN_DIR ?= $(CARGO_TARGET_DIR)/debug
 export CARGO_TARGET_DIR HANOUT_BIN_DIR
+# One build has one SQLite: what is encrypted is built apart, in a folder of its own.
+SEALED := $(CARGO_TARGET_DIR)/sqlcipher
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hanout/tools
 DATA := $(or $(HANOUT_DATA),$(CURDIR)/../shared/data)
 
@@ -24,7 +26,8 @@ ui: setup
 # Without a display the window's app is not built: it is half of the work.
 run: not-running ui ## Build and show the demo chain: server, head office, a till
 	@echo "building (some minutes the first time)"
-	@cargo build --quiet -p sync-server -p till-http $(if $(DISPLAY)$(WAYLAND_DISPLAY),-p hanout-app)
+	@cargo build --quiet -p sync-server -p till-http
+	@$(if $(DISPLAY)$(WAYLAND_DISPLAY),CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet -p hanout-app --features sqlcipher)
 	@.ci/demo.sh
 
 not-running:
@@ -42,9 +45,11 @@ test: setup-test ## Everything that continuous integration runs
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	.ci/android-check.sh
-	cargo test --workspace
+	cargo test --workspace --exclude hanout-app
+	CARGO_TARGET_DIR="$(SEALED)" cargo test -p ledger -p till -p hanout-app --features sqlcipher
+	CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet -p hanout-app --features sqlcipher
 	node tests/e2e/run.mjs
-	PATH="$(TOOLS)/bin:$$PATH" node tests/window/run.mjs
+	PATH="$(TOOLS)/bin:$$PATH" node tests/window/run.mjs "$(SEALED)/debug/hanout-app"
 
 check: ## Quick look: format, lints, unit tests
 	@.ci/setup.sh build
@@ -69,5 +74,6 @@ e2e: setup-test ui ## The till and head office in a browser
 	node tests/e2e/run.mjs
 
 window: setup-test ui ## The till in its real window
-	cargo build --quiet -p sync-server -p hanout-app
-	PATH="$(TOOLS)/bin:$$PATH" node tests/window/run.mjs
+	cargo build --quiet -p sync-server
+	CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet -p hanout-app --features sqlcipher
+	PATH="$(TOOLS)/bin:$$PATH" node tests/window/run.mjs "$(SEALED)/debug/hanout-app"

@@ -10,5 +10,5 @@ if ! rustup target list --installed 2>/dev/null | grep -qx "$target" && ! rustup
 fi
 compiler=$PWD/.ci/android-cc.sh
 export CC_aarch64_linux_android=$compiler CXX_aarch64_linux_android=$compiler AR_aarch64_linux_android=ar
-cargo check --quiet -p hanout-app --lib --target "$target"
+cargo check --quiet -p hanout-app --lib --features sqlcipher --target "$target"
 printf 'apk-check: the app type-checks for %s\n' "$target"

@@ -61,7 +61,7 @@ cat "$demo/urls"
 if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
   printf '  Till          opens in a window\n'
   HANOUT_DATA_DIR="$demo/till" HANOUT_RECEIPTS_DIR="$demo/receipts" HANOUT_SERVER="$url" HANOUT_CODE="$code" \
-    "$bin/hanout-app" 9>&- &
+    "${CARGO_TARGET_DIR:-target}/sqlcipher/debug/hanout-app" 9>&- &
 else
   "$bin/hanout-till" serve --data "$demo/till" --receipts "$demo/receipts" --listen 127.0.0.1:0 \
     --server "$url" --code "$code" --ui ui/dist >"$demo/till.json" 2>"$demo/till.log" 9>&- &

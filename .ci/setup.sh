@@ -21,6 +21,8 @@ want_file() { [ -e "$1" ] || packages+=("$2"); }
 
 want_command cc build-essential
 want_command pkg-config pkg-config
+# SQLCipher's cipher, in what is built encrypted: the system's library, because OpenSSL from source takes minutes.
+want_file /usr/include/openssl/crypto.h libssl-dev
 # Only the window needs them, and without a display there is none.
 if [ "$purpose" != run ] || [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
   want_library webkit2gtk-4.1 libwebkit2gtk-4.1-dev
