@@ -6,6 +6,8 @@ HANOUT_BIN_DIR ?= $(CARGO_TARGET_DIR)/debug
 export CARGO_TARGET_DIR HANOUT_BIN_DIR
 # One build has one SQLite: what is encrypted is built apart, in a folder of its own.
 SEALED := $(CARGO_TARGET_DIR)/sqlcipher
+# Always these three: another choice has other features of shared dependencies, and compiles them anew.
+SEALED_PACKAGES := -p ledger -p till -p hanout-app --features sqlcipher
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hanout/tools
 DATA := $(or $(HANOUT_DATA),$(CURDIR)/../shared/data)
 
@@ -27,7 +29,7 @@ ui: setup
 run: not-running ui ## Build and show the demo chain: server, head office, a till
 	@echo "building (some minutes the first time)"
 	@cargo build --quiet -p sync-server -p till-http
-	@$(if $(DISPLAY)$(WAYLAND_DISPLAY),CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet -p hanout-app --features sqlcipher)
+	@$(if $(DISPLAY)$(WAYLAND_DISPLAY),CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet $(SEALED_PACKAGES))
 	@.ci/demo.sh
 
 not-running:
@@ -46,8 +48,8 @@ test: setup-test ## Everything that continuous integration runs
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	.ci/android-check.sh
 	cargo test --workspace --exclude hanout-app
-	CARGO_TARGET_DIR="$(SEALED)" cargo test -p ledger -p till -p hanout-app --features sqlcipher
-	CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet -p hanout-app --features sqlcipher
+	CARGO_TARGET_DIR="$(SEALED)" cargo test $(SEALED_PACKAGES)
+	CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet $(SEALED_PACKAGES)
 	node tests/e2e/run.mjs
 	PATH="$(TOOLS)/bin:$$PATH" node tests/window/run.mjs "$(SEALED)/debug/hanout-app"
 
@@ -75,5 +77,5 @@ e2e: setup-test ui ## The till and head office in a browser
 
 window: setup-test ui ## The till in its real window
 	cargo build --quiet -p sync-server
-	CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet -p hanout-app --features sqlcipher
+	CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet $(SEALED_PACKAGES)
 	PATH="$(TOOLS)/bin:$$PATH" node tests/window/run.mjs "$(SEALED)/debug/hanout-app"

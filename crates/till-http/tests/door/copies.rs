@@ -1,12 +1,13 @@
 //! Copying, checking and restoring by the program's own commands.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use testkit::shop::{BALL, Setup, Shop};
+use testkit::wait::wait_until;
 
-use crate::program::{Till, run};
+use crate::program::{PATIENCE, Till, run};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path of letters")
@@ -23,18 +24,31 @@ fn done(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+/// Closes the till, and waits for programs that were being started beside it: until they run, they hold what this
+/// process held, its lock too.
+fn close(shop: &mut Shop) {
+    shop.close_till();
+    let lock = shop.folder().join("till.lock");
+    wait_until(PATIENCE, "the lock", || {
+        let free = Command::new("flock")
+            .args(["-n", text(&lock), "true"])
+            .status();
+        free.expect("flock runs").success().then_some(())
+    });
+}
+
 fn sell(shop: &mut Shop) {
     shop.try_open().expect("opens");
     shop.scan(BALL);
     shop.pay_cash(None);
-    shop.close_till();
+    close(shop);
 }
 
 #[test]
 fn a_copy_is_made_beside_the_till_checked_and_restored() {
     let mut shop = Setup::tunisia().on_folder().build();
     shop.open();
-    shop.close_till();
+    close(&mut shop);
     sell(&mut shop);
     let data = shop.folder().to_owned();
     let place = tempfile::tempdir().expect("folder");
@@ -80,7 +94,7 @@ fn a_copy_is_made_beside_the_till_checked_and_restored() {
 fn a_damaged_a_foreign_and_no_file_are_refused_and_nothing_changes() {
     let mut shop = Setup::tunisia().on_folder().build();
     shop.open();
-    shop.close_till();
+    close(&mut shop);
     sell(&mut shop);
     let data = shop.folder().to_owned();
     let place = tempfile::tempdir().expect("folder");
@@ -103,7 +117,7 @@ fn a_damaged_a_foreign_and_no_file_are_refused_and_nothing_changes() {
 
     let mut other = Setup::morocco().on_folder().unenrolled();
     other.enrol();
-    other.close_till();
+    close(&mut other);
     let foreign = other.folder().join("ledger.db");
     std::fs::write(other.folder().join("device.key"), "22".repeat(32)).expect("written");
     let copy = data.join("device.key");

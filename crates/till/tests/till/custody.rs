@@ -68,10 +68,13 @@ fn expected_minor(shop: &mut Shop) -> i64 {
 }
 
 fn assert_sound(shop: &Shop) {
-    let report = Ledger::open_read_only(&shop.folder().join("ledger.db"))
-        .expect("open")
-        .verify()
-        .expect("verify");
+    let report = Ledger::open_read_only_with(
+        &shop.folder().join("ledger.db"),
+        crate::options(shop.folder()).key.as_ref(),
+    )
+    .expect("open")
+    .verify()
+    .expect("verify");
     assert_eq!(report.first_bad, None);
 }
 
@@ -188,8 +191,8 @@ fn a_damaged_ledger_is_kept_and_selling_goes_on() {
     }
     shop.close_till();
     let path = shop.folder().join("ledger.db");
-    drop(Ledger::open(&path, &OpenOptions::default()).expect("move the log"));
-    let conn = rusqlite::Connection::open(&path).expect("raw");
+    drop(Ledger::open(&path, &crate::options(shop.folder())).expect("move the log"));
+    let conn = crate::raw(&path);
     conn.execute_batch(
         "DROP TRIGGER event_is_never_changed; UPDATE event SET bytes = CAST(replace(CAST(bytes AS TEXT), '29500', '29501') AS BLOB) \
          WHERE kind = 'SaleCompleted' AND seq = (SELECT max(seq) FROM event)",

@@ -15,11 +15,19 @@ mod shifts;
 mod sign_in;
 mod storage;
 
+/// How the files of a till's folder are opened.
+fn options(folder: &std::path::Path) -> ledger::OpenOptions {
+    ledger::OpenOptions {
+        key: till::read_file_key(folder).expect("readable"),
+        ..ledger::OpenOptions::default()
+    }
+}
+
 /// A file of a till without the till in front of it.
 fn raw(path: impl AsRef<std::path::Path>) -> rusqlite::Connection {
     let path = path.as_ref();
     let folder = path.parent().expect("a folder");
-    let key = till::read_file_key(folder).expect("readable");
+    let key = options(folder).key;
     let db = rusqlite::Connection::open(path).expect("opens");
     ledger::unlock(&db, key.as_ref()).expect("a key");
     db

@@ -240,7 +240,7 @@ fn an_edited_paper_of_a_z_is_found() {
     shop.close_exact();
     shop.close_till();
     let path = shop.folder().join("ledger.db");
-    let file = rusqlite::Connection::open(path).expect("raw");
+    let file = crate::raw(path);
     file.execute(
         "UPDATE report SET document = replace(document, '100.000', '900.000')",
         [],
