@@ -90,15 +90,11 @@ impl Ledger {
         self.config_row(&format!("device:{device}"))
     }
 
-    /// The devices that were enrolled for a till of a store, revoked ones too.
+    /// All devices of the chain, revoked ones too, by their id.
     ///
     /// # Errors
     /// As [`Ledger::store_config`].
-    pub fn devices_of(
-        &self,
-        store: &StoreId,
-        till: &TillId,
-    ) -> Result<Vec<DeviceRecord>, LedgerError> {
+    pub fn device_records(&self) -> Result<Vec<DeviceRecord>, LedgerError> {
         let mut statement = self.prepare(
             "SELECT pk, row FROM feed_row WHERE feed = (SELECT id FROM feed WHERE name = ?1) \
              AND pk >= 'device:' AND pk < 'device;' AND understood = 1 ORDER BY pk",
@@ -111,6 +107,19 @@ impl Ledger {
             let (pk, text) = row?;
             devices.push(read(&pk, &text)?);
         }
+        Ok(devices)
+    }
+
+    /// The devices that were enrolled for a till of a store, revoked ones too.
+    ///
+    /// # Errors
+    /// As [`Ledger::store_config`].
+    pub fn devices_of(
+        &self,
+        store: &StoreId,
+        till: &TillId,
+    ) -> Result<Vec<DeviceRecord>, LedgerError> {
+        let mut devices = self.device_records()?;
         devices.retain(|device| (&device.store, &device.till) == (store, till));
         Ok(devices)
     }

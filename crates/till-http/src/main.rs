@@ -1,6 +1,6 @@
 //! `hanout-till`: a till without a window.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use till_http::serve::{ServeOptions, run};
-use till_runtime::RuntimeOptions;
+use till_runtime::{BusinessDate, Range, RuntimeOptions};
 
 /// A till without a window: the same door as the desktop app, over HTTP on this machine.
 #[derive(Parser)]
@@ -27,7 +27,7 @@ enum Task {
     /// `GET /api/schema` lists all commands, `GET /api/events` is a stream of changes.
     Serve(Serve),
     /// Recompute everything in a till's ledger from its stored bytes; works beside a running `serve`, on copies
-    /// and on media that cannot be written.
+    /// and on media that cannot be written. Or check a fiscal archive with nothing but its file.
     ///
     /// Exits with 0 when all is well and 1 when something is wrong or cannot be read.
     Verify(Verify),
@@ -42,6 +42,11 @@ enum Task {
     /// The next start goes on in a new stream, with receipt numbers of a new series. Exits with 0 when it is done
     /// and 1 when it is refused.
     Restore(Restore),
+    /// Write the fiscal archive: the journal, tables for bookkeepers, public keys and a list of hashes in one file
+    /// that `verify` checks without a database; works beside a running `serve`.
+    ///
+    /// Nothing is overwritten. Exits with 0 when it is written and 1 when it cannot be.
+    Export(Export),
     /// Write the picture of a print job.
     Render(Render),
 }
@@ -102,10 +107,36 @@ struct Restore {
 
 #[derive(Args)]
 struct Verify {
-    /// Folder with the till's files, or a file: the ledger or a copy of it.
+    /// Folder with the till's files, or a file: the ledger, a copy of it, or a fiscal
+    /// archive.
     #[arg(value_name = "DIR|FILE")]
     data: PathBuf,
     /// Print the whole report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Export {
+    /// Folder with the till's files.
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
+    /// File to write [default: a new one under `archives` in the data folder].
+    #[arg(long, value_name = "FILE.zip")]
+    to: Option<PathBuf>,
+    /// First trading day in the tables [default: the first].
+    #[arg(long, value_name = "DATE")]
+    from: Option<BusinessDate>,
+    /// Last trading day in the archive [default: the last].
+    #[arg(long, value_name = "DATE")]
+    until: Option<BusinessDate>,
+    /// One year, from its first day to its last.
+    #[arg(long, value_name = "YEAR", conflicts_with_all = ["from", "until"], value_parser = clap::value_parser!(u16).range(1970..=9999))]
+    year: Option<u16>,
+    /// Enclose the reports as they were issued; the names of staff are printed on them.
+    #[arg(long)]
+    papers: bool,
+    /// Print what was written as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -149,6 +180,7 @@ fn main() -> ExitCode {
         Task::Verify(options) => verify(&options.data, options.json),
         Task::Backup(options) => backup(&options).map(|()| ExitCode::SUCCESS),
         Task::Restore(options) => restore(&options).map(|()| ExitCode::SUCCESS),
+        Task::Export(options) => export(options).map(|()| ExitCode::SUCCESS),
         Task::Render(options) => render(&options).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
@@ -197,7 +229,94 @@ fn serve(options: Serve) -> anyhow::Result<()> {
     }))
 }
 
+fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot write the report")
+}
+
+/// Whether a file is to be taken for an archive: by its name, or its first bytes.
+fn is_archive(path: &Path) -> bool {
+    let named = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+    let mut start = [0; 2];
+    let read = |start: &mut [u8; 2]| std::fs::File::open(path)?.read_exact(start);
+    path.is_file() && (named || read(&mut start).is_ok() && start == *b"PK")
+}
+
+fn verify_archive(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let report = till_runtime::verify_archive(path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let mut text = String::new();
+    if json {
+        text = serde_json::to_string(&report).context("cannot write the report")?;
+        text.push('\n');
+    } else {
+        match &report.first_bad {
+            Some(bad) => {
+                let line = bad.line.map(|line| format!(" line {line}"));
+                let place = format!("{}{}", bad.entry, line.unwrap_or_default());
+                text.push_str(&format!("bad: {}: {}\n", place.trim(), bad.what));
+            }
+            None => text.push_str("ok\n"),
+        }
+        for stream in &report.streams {
+            text.push_str(&format!(
+                "stream {}: {} events, head {}{}\n",
+                stream.stream,
+                stream.events,
+                stream.hash,
+                if stream.complete { "" } else { ", incomplete" }
+            ));
+        }
+    }
+    print(&text)?;
+    Ok(if report.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn export(options: Export) -> anyhow::Result<()> {
+    let range = match options.year {
+        Some(year) => {
+            let day = |day: &str| format!("{year:04}-{day}").parse::<BusinessDate>();
+            Range {
+                from: Some(day("01-01").context("no such year")?),
+                until: Some(day("12-31").context("no such year")?),
+            }
+        }
+        None => Range {
+            from: options.from,
+            until: options.until,
+        },
+    };
+    let made = till_runtime::archive(&options.data, options.to.as_deref(), range, options.papers)?;
+    let path = made.path.display();
+    let text = if options.json {
+        let told = serde_json::json!({
+            "path": path.to_string(),
+            "bytes": made.bytes,
+            "events": made.events,
+            "unreadable": made.unreadable,
+        });
+        format!("{told}\n")
+    } else {
+        let mut text = format!("{path}: {} events, {} bytes\n", made.events, made.bytes);
+        for name in &made.unreadable {
+            text.push_str(&format!("not in it, because it cannot be opened: {name}\n"));
+        }
+        text
+    };
+    print(&text)
+}
+
 fn verify(data: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    if is_archive(data) {
+        return verify_archive(data, json);
+    }
     let report = till_runtime::verify(data)?;
     let mut text = String::new();
     if json {
@@ -218,9 +337,7 @@ fn verify(data: &Path, json: bool) -> anyhow::Result<ExitCode> {
             text.push_str(&line);
         }
     }
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write the report")?;
+    print(&text)?;
     Ok(if report.ok {
         ExitCode::SUCCESS
     } else {

@@ -19,6 +19,7 @@ use till::door::{
 };
 use till::{PendingJob, PendingWork, ServerLink, StorageWork, SyncReport, Till, Unparsable};
 
+use crate::archive::Range;
 use crate::clock::Clock;
 use crate::handle::{EventKind, RuntimeOptions, TillEvent};
 use crate::keep::{Chore, ChoreDone};
@@ -369,6 +370,7 @@ impl Core {
                     wall,
                 },
                 StorageWork::Verify => Chore::Verify(job),
+                StorageWork::Archive { from, until } => Chore::Archive(job, Range { from, until }),
             };
             if self.chores.send(chore).is_err() {
                 self.chore_finished(job, failed(RefusalCode::Internal));
@@ -443,6 +445,26 @@ impl Core {
                 if let Some(job) = job {
                     self.chore_finished(job, result);
                 }
+            }
+            ChoreDone::Archived(job, outcome) => {
+                let result = match outcome {
+                    Ok(made) => JobResult::Archived {
+                        file: made
+                            .path
+                            .file_name()
+                            .map(|name| name.to_string_lossy().into_owned())
+                            .unwrap_or_default(),
+                    },
+                    Err(error) => {
+                        tracing::error!(cause = %error, "the archive was not written");
+                        failed(if error.is_full() {
+                            RefusalCode::DiskFull
+                        } else {
+                            RefusalCode::StorageFailed
+                        })
+                    }
+                };
+                self.chore_finished(job, result);
             }
             ChoreDone::Verified(job, outcome) => {
                 let result = match outcome {

@@ -99,7 +99,7 @@ pub(crate) fn key_for(file: &Path) -> Result<Option<FileKey>, till::OpenTillErro
 
 /// Opens a ledger for reading. On a medium that cannot be written SQLite cannot read a file with a log beside
 /// it, so both are copied where there is room; the copy lives as long as what is returned with the ledger.
-fn open_file(path: &Path) -> Result<(Ledger, Option<TempDir>), InspectError> {
+pub(crate) fn open_file(path: &Path) -> Result<(Ledger, Option<TempDir>), InspectError> {
     let key = key_for(path).map_err(InspectError::Key)?;
     match Ledger::open_read_only_with(path, key.as_ref()) {
         Ok(ledger) => Ok((ledger, None)),

@@ -10,6 +10,7 @@ use domain::ids::JobId;
 use ledger::{FileKey, Ledger, OpenError};
 use till::{ROOM_LOW, ROOM_NONE, StorageReport};
 
+use crate::archive::{ArchiveError, Archived, Range, archive};
 use crate::copies;
 use crate::core::Inbox;
 use crate::disk::{Disk, Reserve};
@@ -21,6 +22,8 @@ pub(crate) enum Chore {
     BackUp { job: Option<JobId>, wall: i64 },
     /// Recompute everything.
     Verify(JobId),
+    /// Write the fiscal archive of these days.
+    Archive(JobId, Range),
     /// A write found the disk full.
     GiveUpReserve,
 }
@@ -37,6 +40,8 @@ pub(crate) enum ChoreDone {
     },
     /// The first thing that does not fit, or why nobody can tell.
     Verified(JobId, Result<Option<String>, String>),
+    /// The archive was written, or not.
+    Archived(JobId, Result<Archived, ArchiveError>),
 }
 
 /// What the thread works on.
@@ -78,6 +83,9 @@ pub(crate) fn run(options: &KeepOptions, chores: &Receiver<Chore>, inbox: &Sende
             },
             Ok(Chore::Verify(job)) => {
                 ChoreDone::Verified(job, verify(&options.ledger(), options.key.as_ref()))
+            }
+            Ok(Chore::Archive(job, range)) => {
+                ChoreDone::Archived(job, write_archive(options, report, range))
             }
             Ok(Chore::GiveUpReserve) => {
                 reserve.give_up();
@@ -130,6 +138,20 @@ fn back_up(options: &KeepOptions, report: StorageReport, wall: i64) -> Result<()
     }
     let reader = Ledger::open_read_only_with(&path, options.key.as_ref())?;
     copies::make(&reader, &options.backup_dir, wall).map(drop)
+}
+
+/// What it takes on the way is about what the ledger has: tables beside the packed journal.
+fn write_archive(
+    options: &KeepOptions,
+    report: StorageReport,
+    range: Range,
+) -> Result<Archived, ArchiveError> {
+    let size = std::fs::metadata(options.ledger()).map_or(0, |seen| seen.len());
+    let needed = ROOM_NONE.saturating_add(size.saturating_mul(2));
+    if report.reserve_used || report.free_bytes.is_some_and(|free| free < needed) {
+        return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
+    }
+    archive(&options.data_dir, None, range, false)
 }
 
 fn verify(path: &Path, key: Option<&FileKey>) -> Result<Option<String>, String> {

@@ -5,6 +5,7 @@
 //! [`Handle`]. Knows no window, no web server, no business rule and no SQL. Start at [`Runtime::start`], then
 //! read `core.rs`: everything that changes the till happens there, in one thread, in the order it came.
 
+mod archive;
 pub mod clock;
 mod copies;
 mod core;
@@ -15,8 +16,13 @@ mod keep;
 mod net;
 mod paper;
 
+pub use archive::{
+    ArchiveBad, ArchiveError, ArchiveReport, Archived, ArchivedStream, Range, archive,
+    verify_archive,
+};
 pub use copies::{Restored, backup, restore};
 pub use domain::ids::JobId;
+pub use domain::time::BusinessDate;
 pub use files::{InspectError, render, verify, witness_dir};
 pub use handle::{
     CallError, EventKind, Handle, Runtime, RuntimeOptions, StartError, StartProblem, TillEvent,

@@ -11,6 +11,7 @@ use domain::event::{CashMovement, PeriodKind, TenderKind};
 use domain::ids::{JobId, LocationId, RequestId, SaleId, UserId, VariantId};
 use domain::money::Currency;
 use domain::quantity::Quantity;
+use domain::time::BusinessDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -451,6 +452,20 @@ pub enum Command {
     /// Recomputes everything in the ledger from its stored bytes. Answers `Pending`; the outcome shows in `Status`.
     VerifyLedger {},
 
+    /// Writes the fiscal archive of the trading days `from` to `until`, both included, into `archives` of the data
+    /// folder. For managers. Answers `Pending`; the file shows in `Status`.
+    ExportArchive {
+        /// First day; the first of all when left out.
+        #[serde(default)]
+        from: Option<BusinessDate>,
+        /// Last day; the last of all when left out.
+        #[serde(default)]
+        until: Option<BusinessDate>,
+        /// Manager, when a cashier is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+
     /// What the outside answered to a pending job; refused from outside the program.
     JobFinished {
         /// Job of a `Pending` reply.
@@ -482,6 +497,11 @@ pub enum JobResult {
         ok: bool,
         /// The first thing that does not: table, row and what is wrong.
         what: Option<String>,
+    },
+    /// The fiscal archive was written.
+    Archived {
+        /// Its name in the folder of archives.
+        file: String,
     },
     /// It failed.
     Failed {
@@ -786,11 +806,13 @@ pub struct StorageView {
     pub full: bool,
     /// The last write failed because the folder is read-only, failing or gone. Nothing that was sold is lost.
     pub read_only: bool,
-    /// A copy or a check was asked for and is not done.
+    /// A copy, a check or an archive was asked for and is not done.
     pub working: bool,
     /// The last check that was asked for.
     pub last_check: Option<CheckView>,
-    /// Code of the refusal to show when the last copy or check failed.
+    /// The last fiscal archive that was asked for: its name in `archives` of the data folder.
+    pub last_archive: Option<String>,
+    /// Code of the refusal to show when the last copy, check or archive failed.
     pub problem: Option<String>,
 }
 

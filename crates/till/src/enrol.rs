@@ -133,7 +133,9 @@ impl Till {
                 fingerprint: fingerprint.clone(),
             },
             JobResult::Failed { code } => Enrolment::Failed { code: code.clone() },
-            JobResult::BackedUp {} | JobResult::Verified { .. } => return Ok(Reply::Done {}),
+            JobResult::BackedUp {} | JobResult::Verified { .. } | JobResult::Archived { .. } => {
+                return Ok(Reply::Done {});
+            }
             JobResult::Enrolled { enrolled } => {
                 self.become_till(&state, enrolled, call)?;
                 Enrolment::Enrolled

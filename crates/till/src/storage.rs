@@ -7,9 +7,12 @@ use std::path::Path;
 
 use domain::entropy::Entropy;
 use domain::ids::{Digest, JobId};
+use domain::time::BusinessDate;
 use ledger::{FileKey, FileState, OpenError, StorageKind};
 
-use crate::door::{CheckView, JobResult, KeyStorage, Refusal, RefusalCode, Reply, StorageView};
+use crate::door::{
+    Approval, CheckView, JobResult, KeyStorage, Refusal, RefusalCode, Reply, StorageView,
+};
 use crate::drafts::Change;
 use crate::till::{Call, DRAFTS_FILE, LEDGER_FILE, OpenTillError, Outcome, Till};
 
@@ -67,6 +70,13 @@ pub enum StorageWork {
     BackUp,
     /// Recompute everything from the stored bytes.
     Verify,
+    /// Write the fiscal archive of these trading days.
+    Archive {
+        /// First day.
+        from: Option<BusinessDate>,
+        /// Last day.
+        until: Option<BusinessDate>,
+    },
 }
 
 /// What the till knows about its disk.
@@ -78,6 +88,7 @@ pub(crate) struct Storage {
     running: Vec<JobId>,
     problem: Option<String>,
     last_check: Option<(i64, bool, Option<String>)>,
+    last_archive: Option<String>,
 }
 
 impl Storage {
@@ -123,6 +134,7 @@ impl Till {
                     ok: *ok,
                     what: what.clone(),
                 }),
+            last_archive: self.storage.last_archive.clone(),
             problem: self.storage.problem.clone(),
         }
     }
@@ -157,6 +169,23 @@ impl Till {
         Ok(reply)
     }
 
+    /// An archive says everything about a till, so a manager asks for it.
+    pub(crate) fn export_archive(
+        &mut self,
+        from: Option<BusinessDate>,
+        until: Option<BusinessDate>,
+        approval: Option<&Approval>,
+        call: &mut Call,
+    ) -> Outcome {
+        self.signed_in()?;
+        self.approved_by(approval, RefusalCode::ManagerRequired, call)?;
+        if from.zip(until).is_some_and(|(from, until)| from > until) {
+            return Err(Refusal::new(RefusalCode::InvalidCommand)
+                .with("detail", "the range ends before it begins"));
+        }
+        self.storage_job(StorageWork::Archive { from, until }, call)
+    }
+
     /// Takes over what became of one of [`Till::take_storage_jobs`]; whether it was one.
     pub(crate) fn storage_job_finished(
         &mut self,
@@ -174,6 +203,10 @@ impl Till {
             JobResult::Verified { ok, what } => {
                 self.storage.problem = None;
                 self.storage.last_check = Some((call.now.wall_ms, *ok, what.clone()));
+            }
+            JobResult::Archived { file } => {
+                self.storage.problem = None;
+                self.storage.last_archive = Some(file.clone());
             }
             JobResult::Failed { code } => self.storage.problem = Some(code.clone()),
             JobResult::Enrolled { .. } | JobResult::EnrolPending { .. } => {}

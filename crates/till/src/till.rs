@@ -622,6 +622,11 @@ impl Till {
             }
             Command::BackupNow {} => self.storage_job(StorageWork::BackUp, call),
             Command::VerifyLedger {} => self.storage_job(StorageWork::Verify, call),
+            Command::ExportArchive {
+                from,
+                until,
+                approval,
+            } => self.export_archive(*from, *until, approval.as_ref(), call),
             Command::JobFinished { job, result } => self.job_finished(*job, result, call),
         }
     }

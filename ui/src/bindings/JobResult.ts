@@ -19,7 +19,11 @@ ok: boolean,
 /**
  * The first thing that does not: table, row and what is wrong.
  */
-what: string | null, } | { "type": "failed", 
+what: string | null, } | { "type": "archived", 
+/**
+ * Its name in the folder of archives.
+ */
+file: string, } | { "type": "failed", 
 /**
  * Code of the refusal to show.
  */

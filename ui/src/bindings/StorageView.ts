@@ -39,7 +39,7 @@ full: boolean,
  */
 read_only: boolean, 
 /**
- * A copy or a check was asked for and is not done.
+ * A copy, a check or an archive was asked for and is not done.
  */
 working: boolean, 
 /**
@@ -47,6 +47,10 @@ working: boolean,
  */
 last_check: CheckView | null, 
 /**
- * Code of the refusal to show when the last copy or check failed.
+ * The last fiscal archive that was asked for: its name in `archives` of the data folder.
+ */
+last_archive: string | null, 
+/**
+ * Code of the refusal to show when the last copy, check or archive failed.
  */
 problem: string | null, };

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { Command } from '../bindings/Command';
 import type { KeyStorage } from '../bindings/KeyStorage';
 import type { NoticeReason } from '../bindings/NoticeReason';
@@ -58,6 +58,20 @@ export function NoticeBar() {
     <Icon name="alert" /><span>{noticeText(notice)}</span></button></div>;
 }
 
+/** The fiscal archive of some days, or of all of them when none are named. */
+function Archive({ last, working }: { last: string | null; working: boolean }) {
+  const [from, setFrom] = useState('');
+  const [until, setUntil] = useState('');
+  const reversed = from !== '' && until !== '' && from > until;
+  return <section><h2>{t('system_archive')}</h2>
+    {last ? <Fact label={t('system_last_archive')}><span data-testid="last-archive"><Ltr>{last}</Ltr></span></Fact> : null}
+    <label class="fact"><span>{t('system_archive_from')}</span><input class="input" type="date" data-testid="archive-from" value={from} onInput={(event) => setFrom(event.currentTarget.value)} /></label>
+    <label class="fact"><span>{t('system_archive_until')}</span><input class="input" type="date" data-testid="archive-until" value={until} onInput={(event) => setUntil(event.currentTarget.value)} /></label>
+    <button type="button" class="btn wide" data-testid="export-archive" disabled={working || reversed} onClick={() => {
+      runApproved((approval) => ({ type: 'ExportArchive', from: from || null, until: until || null, approval }), t('system_archive_write')).then(() => refresh());
+    }}>{working ? t('system_working') : t('system_archive_write')}</button></section>;
+}
+
 /** Copies, checks and the disk: what keeps the till's books safe. */
 export function System() {
   const storage = status.value?.storage;
@@ -82,6 +96,7 @@ export function System() {
         {check ? <Fact label={t('system_last_check')}><Ltr>{formatTime(check.at)}</Ltr></Fact> : null}
         {check ? <p class={check.ok ? 'note ok' : 'note bad'} data-testid="last-check" data-ok={check.ok}><Icon name={check.ok ? 'check' : 'alert'} /><span>{t(check.ok ? 'system_check_ok' : 'system_check_bad')}{check.what ? [' ', <bdi>{check.what}</bdi>] : null}</span></p> : null}
         <button type="button" class="btn wide" data-testid="verify-ledger" disabled={working} onClick={() => start({ type: 'VerifyLedger' })}>{working ? t('system_working') : t('system_verify')}</button></section>
+      <Archive last={storage.last_archive} working={working} />
       <section><h2>{t('system_files')}</h2>
         <Fact label={t('system_encrypted')}><span data-testid="key-storage" data-key={storage.key_storage}>{t(KEYS[storage.key_storage])}</span></Fact>
         {storage.disk_free_mb !== null ? <Fact label={t('system_disk_free')}>{tx('system_megabytes', { n: <Ltr>{storage.disk_free_mb}</Ltr> })}</Fact> : null}</section>

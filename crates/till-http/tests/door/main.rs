@@ -2,6 +2,7 @@
 
 mod copies;
 mod program;
+mod story;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

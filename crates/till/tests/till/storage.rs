@@ -3,7 +3,7 @@
 use domain::event::TenderKind;
 use serde_json::json;
 use testkit::disk::{Fault, FaultKind};
-use testkit::shop::{BALL, CASHIER, Setup, Shop, tender};
+use testkit::shop::{BALL, CASHIER, Setup, Shop, approval, tender};
 use till::door::{Answer, Command, JobResult, KeyStorage, RefusalCode, Reply};
 use till::{ROOM_LOW, ROOM_NONE, StorageReport, StorageWork};
 
@@ -164,6 +164,36 @@ fn a_copy_and_a_check_are_asked_for_and_their_outcome_shows() {
         },
     );
     assert!(!shop.status().storage.last_check.expect("a check").ok);
+}
+
+#[test]
+fn an_archive_is_for_managers_and_its_name_shows() {
+    let mut shop = Setup::tunisia().build();
+    shop.sign_in(CASHIER);
+    let day = |text: &str| Some(text.parse().expect("a date"));
+    let (from, until) = (day("2026-11-01"), day("2026-11-30"));
+    let ask = |from, until, approval| Command::ExportArchive {
+        from,
+        until,
+        approval,
+    };
+    shop.refused_with(
+        ask(from, until, None),
+        RefusalCode::ManagerRequired,
+        json!({}),
+    );
+    let refused = shop.refused(ask(until, from, Some(approval())));
+    assert_eq!(refused.code, RefusalCode::InvalidCommand);
+    assert!(shop.till_mut().take_storage_jobs().is_empty());
+    let Reply::Pending { job } = shop.ok(ask(from, until, Some(approval()))) else {
+        panic!("not pending");
+    };
+    let jobs = shop.till_mut().take_storage_jobs();
+    assert_eq!(jobs[0].work, StorageWork::Archive { from, until });
+    let file = "LM-01-2026-11-01-2026-11-30.zip".to_owned();
+    shop.job_finished(job, JobResult::Archived { file: file.clone() });
+    let storage = shop.status().storage;
+    assert_eq!((storage.last_archive, storage.working), (Some(file), false));
 }
 
 /// A commit whose sync fails may be in the log all the same; only opening the file again tells. While the disk
