@@ -11,7 +11,7 @@ SEALED_PACKAGES := -p ledger -p till -p hanout-app --features sqlcipher
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hanout/tools
 DATA := $(or $(HANOUT_DATA),$(CURDIR)/../shared/data)
 
-.PHONY: help run not-running demo-reset test check fmt bench replay apk-check e2e window ui setup setup-test
+.PHONY: help run not-running demo-reset test check fmt bench replay torture apk-check e2e window ui setup setup-test
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1 — /p' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench: ui ## Figures beside their baselines
 
 replay: setup ## A month of real receipts through four tills
 	@HANOUT_DATA="$(DATA)" cargo run --quiet --release -p tests --bin replay
+
+torture: ## Power cuts, failing disks, kills and flipped bits for MINUTES=20; SEED=1 repeats a run
+	@cargo run --quiet --release -p tests --bin torture -- --minutes $(or $(MINUTES),20) --seed $(or $(SEED),1)
 
 apk-check: ## Type-check the app for the handheld
 	@.ci/android-check.sh

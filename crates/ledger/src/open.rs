@@ -68,6 +68,8 @@ struct Migration {
     books_anew: bool,
 }
 
+const FORMAT_TABLE: &str = "CREATE TABLE IF NOT EXISTS format (only INTEGER PRIMARY KEY CHECK (only = 1), understood_from INTEGER NOT NULL) STRICT";
+
 const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
@@ -165,6 +167,7 @@ impl Ledger {
         }
         look(path, key)?;
         let conn = connect(path, options)?;
+        check_header(&conn, MIGRATIONS)?;
         migrate(&conn, Some(path), key, MIGRATIONS)?;
         let mut ledger = load(conn, Place::File(path.to_owned()), *options)?;
         ledger.sealed_anew = sealed_anew;
@@ -204,6 +207,7 @@ impl Ledger {
             }
             Err(error) => return Err(error.into()),
         };
+        check_header(&conn, MIGRATIONS)?;
         conn.pragma_update(None, "query_only", 1)?;
         let options = OpenOptions {
             key: key.copied(),
@@ -257,6 +261,9 @@ fn look(path: &Path, key: Option<&FileKey>) -> Result<(), OpenError> {
     match looked {
         // A key that does not fit and a file that is none look the same to SQLite.
         Err(OpenError::NotALedger) if state(path)? == FileState::Sealed => Err(OpenError::Locked),
+        // A program that ended while it moved the log into the file leaves a file that makes no sense without
+        // its log. With the log it is whole; the header is then looked at again.
+        Err(OpenError::Corrupt { .. }) if has_log(path) => Ok(()),
         looked => looked,
     }
 }
@@ -270,6 +277,10 @@ fn state(path: &Path) -> Result<FileState, OpenError> {
 
 fn is_plain(path: &Path) -> Result<bool, OpenError> {
     Ok(path.is_file() && state(path)? == FileState::Plain)
+}
+
+fn has_log(path: &Path) -> bool {
+    std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0)
 }
 
 fn check_header(conn: &Connection, migrations: &[Migration]) -> Result<(), OpenError> {
@@ -287,6 +298,29 @@ fn check_header(conn: &Connection, migrations: &[Migration]) -> Result<(), OpenE
         }
     }
     Ok(())
+}
+
+/// Name and text of every table, index and trigger, as the file has them.
+pub(crate) fn schema_of(conn: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut statement =
+        conn.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// The same as this program makes it; none for a file of a later format.
+pub(crate) fn schema_expected(
+    conn: &Connection,
+) -> Result<Option<Vec<(String, String)>>, rusqlite::Error> {
+    if format_of(conn)? != latest(MIGRATIONS) {
+        return Ok(None);
+    }
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(FORMAT_TABLE)?;
+    for migration in MIGRATIONS {
+        fresh.execute_batch(migration.sql)?;
+    }
+    schema_of(&fresh).map(Some)
 }
 
 fn latest(migrations: &[Migration]) -> u32 {
@@ -443,7 +477,7 @@ fn migrate(
     }
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let steps = || -> Result<(), OpenError> {
-        conn.execute_batch("CREATE TABLE IF NOT EXISTS format (only INTEGER PRIMARY KEY CHECK (only = 1), understood_from INTEGER NOT NULL) STRICT")?;
+        conn.execute_batch(FORMAT_TABLE)?;
         for migration in migrations.iter().filter(|step| step.version > found) {
             conn.execute_batch(migration.sql)?;
             conn.execute(

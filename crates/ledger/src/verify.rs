@@ -22,6 +22,7 @@ use crate::catalogue::barcode_key;
 use crate::error::{LedgerError, StorageKind};
 use crate::feed::{parse_name, understands};
 use crate::ledger::{Identity, Ledger};
+use crate::open::{schema_expected, schema_of};
 use crate::periods::{Gathering, holds, kind_code, shorter};
 use crate::projection::{
     Standing, balances, chains, counts_late, encode_totals, is_in_series, may_be_of_before,
@@ -643,6 +644,15 @@ impl Verifier<'_> {
     /// SQLite's own checks: pages, indexes, references.
     fn file(&self) -> Result<(), Stop> {
         let conn = self.ledger.conn()?;
+        // A trigger with one letter changed guards nothing.
+        if let Some(expected) = schema_expected(conn)? {
+            let found = schema_of(conn)?;
+            let differs = expected.iter().find(|wanted| !found.contains(wanted));
+            let stranger = found.iter().find(|made| !expected.contains(made));
+            if let Some((name, _)) = differs.or(stranger) {
+                return bad("sqlite_schema", name, "it is not as this program made it");
+            }
+        }
         let found: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         if found != "ok" {
             return bad("file", "", found);

@@ -190,3 +190,39 @@ fn durability_is_what_was_asked_for() {
     assert_eq!(mode, "wal");
     assert!(rusqlite::version_number() >= ledger::SQLITE_VERSION_MIN);
 }
+
+/// Moving the log into the file writes page after page; whoever is killed in between leaves a file that makes
+/// no sense by itself.
+#[test]
+fn a_file_whose_log_was_being_moved_in_opens() {
+    let place = Place::new();
+    let mut desk = Desk::new(create(&place.path, &OpenOptions::default()));
+    desk.ledger.checkpoint().expect("moved");
+    let before = std::fs::read(&place.path).expect("the file");
+    desk.follow(&["cfg:LM", "cat", "price:TN"]);
+    desk.trade();
+    let head = desk.ledger.head();
+    let wal = format!("{}-wal", place.path.display());
+    let log = std::fs::read(&wal).expect("the log");
+    desk.ledger.checkpoint().expect("moved");
+    drop(desk);
+    let after = std::fs::read(&place.path).expect("the file");
+    assert!(after.len() > before.len(), "the file has grown");
+    let mut torn = before;
+    torn[..4_096].copy_from_slice(&after[..4_096]);
+    for read_only in [true, false] {
+        std::fs::write(&place.path, &torn).expect("torn");
+        std::fs::write(&wal, &log).expect("the log is still there");
+        let opened = if read_only {
+            Ledger::open_read_only(&place.path)
+        } else {
+            Ledger::open(&place.path, &OpenOptions::default())
+        };
+        let ledger = opened.expect("file and log are whole together");
+        assert_eq!(ledger.head(), head);
+        assert_eq!(ledger.verify().expect("verify").first_bad, None);
+    }
+    // Without its log it is damaged, and says so.
+    std::fs::write(&place.path, &torn).expect("torn");
+    assert!(Ledger::open(&place.path, &OpenOptions::default()).is_err());
+}

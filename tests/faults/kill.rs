@@ -1,0 +1,42 @@
+//! Kills of a real process.
+
+use std::path::Path;
+
+use support::faults::Budget;
+use support::faults::kill::{self, Protocol};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_torture");
+
+#[test]
+fn no_kill_costs_or_doubles_a_sale_whose_answer_was_read() {
+    let figures = kill::run(
+        Path::new(PROGRAM),
+        Protocol::SameId,
+        &Budget::rounds(200),
+        1,
+    )
+    .expect("nothing is lost");
+    assert_eq!(
+        (figures.get("kills"), figures.get("doubled")),
+        (200, 0),
+        "{figures}"
+    );
+    assert!(figures.get("acknowledged") >= 200, "{figures}");
+    assert!(
+        figures.get("committed_unread") > 0,
+        "no kill came between commit and answer: {figures}"
+    );
+}
+
+/// Control: a client that forgets what it asked for sells twice, and the harness sees it.
+#[test]
+fn the_harness_sees_a_sale_doubled_by_a_client_that_forgets() {
+    let figures = kill::run(
+        Path::new(PROGRAM),
+        Protocol::Forgetful,
+        &Budget::rounds(25),
+        2,
+    )
+    .expect("doubled, not lost");
+    assert!(figures.get("doubled") > 0, "{figures}");
+}

@@ -1,0 +1,279 @@
+//! Kill -9 of a real process that sells: a sale is acknowledged when its answer was read from the pipe.
+//!
+//! A kill proves nothing about power cuts, because the system still writes what it was given; it finds what a
+//! program gets wrong about its own end.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command as Program, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use domain::entropy::Entropy;
+use domain::event::TenderKind;
+use domain::ids::{RequestId, SaleId};
+use domain::time::{Boot, Now};
+use ledger::Ledger;
+use testkit::rng::Rng;
+use testkit::shop::{SOCKS, START_WALL_MS, Setup, tender};
+use till::door::{Answer, Command, Reply, Request};
+use till::{Context, Till};
+
+use super::{Budget, Figures};
+
+/// Every so many kills the whole ledger is recomputed.
+const VERIFY_EVERY: u64 = 50;
+
+/// What the client does with a request whose answer it never read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// It sends it again as it was.
+    SameId,
+    /// The control: it forgets it and sells the same goods anew.
+    Forgetful,
+}
+
+/// The process that is killed: a till on `folder` that reads requests from standard input, one a line, and
+/// writes their answers.
+///
+/// # Errors
+/// When the till does not open, or a pipe breaks.
+pub fn sell(folder: &Path, seed: u64) -> Result<()> {
+    let mut rng = Rng::new(seed);
+    let mut ms = 0;
+    let mut context = || {
+        ms += 1_000;
+        Context {
+            now: Now {
+                wall_ms: START_WALL_MS + i64::from(ms),
+                boot: Boot {
+                    id: seed >> 11,
+                    ms: u64::from(ms as u32),
+                },
+                utc_offset_min: 60,
+            },
+            entropy: Entropy::new(rng.bytes()),
+        }
+    };
+    let mut till = Till::open(folder, "kill", context())?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready")?;
+    out.flush()?;
+    for line in std::io::stdin().lock().lines() {
+        let answer = till.handle_json(&line?, context())?;
+        writeln!(out, "{answer}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+struct Seller {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Seller {
+    fn start(program: &Path, folder: &Path, seed: u64) -> Result<Seller> {
+        let mut child = Program::new(program)
+            .arg("till")
+            .arg(folder)
+            .arg(seed.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the seller starts")?;
+        let to = child.stdin.take().context("a pipe")?;
+        let from = BufReader::new(child.stdout.take().context("a pipe")?);
+        Ok(Seller { child, to, from })
+    }
+
+    fn ready(&mut self) -> Result<()> {
+        let mut line = String::new();
+        self.from.read_line(&mut line)?;
+        ensure!(line == "ready\n", "the till did not start: {line:?}");
+        Ok(())
+    }
+
+    fn send(&mut self, request: &Request) -> Result<()> {
+        let line = serde_json::to_string(request)?;
+        writeln!(self.to, "{line}")?;
+        Ok(self.to.flush()?)
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Answer> {
+        self.send(request)?;
+        let mut line = String::new();
+        self.from.read_line(&mut line)?;
+        serde_json::from_str(&line).with_context(|| format!("an answer: {line:?}"))
+    }
+
+    fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Seller {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Goods that a customer took, and the sales that were tried for them.
+#[derive(Default)]
+struct Intent {
+    sales: Vec<SaleId>,
+    acked: bool,
+}
+
+struct Client {
+    rng: Rng,
+    intents: Vec<Intent>,
+    unanswered: Option<Request>,
+}
+
+impl Client {
+    fn request(&mut self, command: Command) -> Request {
+        let mut entropy = Entropy::new(self.rng.bytes());
+        Request {
+            id: RequestId(entropy.next_uuid(START_WALL_MS)),
+            command,
+        }
+    }
+
+    fn cart(&mut self, seller: &mut Seller, command: Command) -> Result<(SaleId, usize)> {
+        let request = self.request(command);
+        match seller.ask(&request)? {
+            Answer::Ok(Reply::Cart(cart)) => Ok((cart.sale, cart.lines.len())),
+            other => bail!("no cart: {other:?}"),
+        }
+    }
+
+    /// Puts goods into the cart; the request that sells them. A new intent unless the last one is open.
+    fn fill(&mut self, seller: &mut Seller) -> Result<Request> {
+        let (mut sale, lines) = self.cart(seller, Command::GetCart {})?;
+        if lines == 0 {
+            let code = SOCKS.to_owned();
+            (sale, _) = self.cart(seller, Command::ScanCode { code })?;
+        }
+        if self.intents.last().is_none_or(|intent| intent.acked) {
+            self.intents.push(Intent::default());
+        }
+        let intent = self.intents.last_mut().context("an intent")?;
+        if !intent.sales.contains(&sale) {
+            intent.sales.push(sale);
+        }
+        Ok(self.request(Command::Complete {
+            sale,
+            tenders: vec![tender(TenderKind::Cash, None)],
+            approval: None,
+        }))
+    }
+
+    fn complete(&mut self, seller: &mut Seller, request: &Request) -> Result<()> {
+        match seller.ask(request)? {
+            Answer::Ok(Reply::Completed(_)) => {}
+            other => bail!("a sale was refused: {other:?}"),
+        }
+        let intent = self.intents.last_mut().context("an intent")?;
+        intent.acked = true;
+        Ok(())
+    }
+
+    /// One life of the process.
+    fn live(&mut self, mut seller: Seller, protocol: Protocol) -> Result<()> {
+        if self.rng.chance(10) {
+            // Killed while it starts.
+            self.spin(8_000);
+            return seller.kill();
+        }
+        seller.ready()?;
+        if let Some(request) = self.unanswered.take()
+            && protocol == Protocol::SameId
+        {
+            self.complete(&mut seller, &request)?;
+        }
+        for _ in 0..self.rng.below(4) {
+            let request = self.fill(&mut seller)?;
+            self.complete(&mut seller, &request)?;
+        }
+        let request = self.fill(&mut seller)?;
+        seller.send(&request)?;
+        self.unanswered = Some(request);
+        self.spin(3_000);
+        seller.kill()
+    }
+
+    /// Lets a random part of `us_max` microseconds go by.
+    fn spin(&mut self, us_max: u64) {
+        let end = Instant::now() + Duration::from_micros(self.rng.below(us_max));
+        while Instant::now() < end {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn check(&self, ledger: &Ledger, from: usize, figures: &mut Figures) -> Result<()> {
+        for intent in &self.intents[from..] {
+            let mut there = 0_u64;
+            for sale in &intent.sales {
+                there += u64::from(ledger.sale(*sale)?.is_some());
+            }
+            ensure!(there > 0 || !intent.acked, "an acknowledged sale is lost");
+            figures.add("doubled", u64::from(there > 1));
+        }
+        Ok(())
+    }
+}
+
+/// Kills `program` (which runs [`sell`] when called as `till FOLDER SEED`) until the budget is spent.
+///
+/// # Errors
+/// The first violation, with the seed; a doubled sale is counted, not an error.
+pub fn run(program: &Path, protocol: Protocol, budget: &Budget, seed: u64) -> Result<Figures> {
+    let mut figures = Figures::default();
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.open();
+    shop.close_till();
+    let folder = shop.folder().to_owned();
+    let path = folder.join("ledger.db");
+    let mut client = Client {
+        rng: Rng::new(seed),
+        intents: Vec::new(),
+        unanswered: None,
+    };
+    while !budget.is_spent(figures.get("kills")) {
+        let kills = figures.get("kills");
+        let told = || format!("seed {seed}, kill {kills}");
+        let seller = Seller::start(program, &folder, seed ^ (kills << 20))?;
+        client.live(seller, protocol).with_context(told)?;
+        figures.add("kills", 1);
+        let ledger = Ledger::open_read_only(&path).with_context(told)?;
+        let recent = client.intents.len().saturating_sub(6);
+        client
+            .check(&ledger, recent, &mut Figures::default())
+            .with_context(told)?;
+        if let Some(request) = &client.unanswered {
+            figures.add(
+                "committed_unread",
+                u64::from(ledger.answer(request.id)?.is_some()),
+            );
+        }
+        if kills % VERIFY_EVERY == 0 {
+            let report = ledger.verify()?;
+            ensure!(report.ok, "{}: {:?}", told(), report.first_bad);
+        }
+    }
+    let ledger = Ledger::open_read_only(&path)?;
+    let report = ledger.verify()?;
+    ensure!(report.ok, "seed {seed}: {:?}", report.first_bad);
+    client.check(&ledger, 0, &mut figures)?;
+    figures.add(
+        "acknowledged",
+        client.intents.iter().filter(|intent| intent.acked).count() as u64,
+    );
+    Ok(figures)
+}
