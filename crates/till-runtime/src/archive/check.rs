@@ -19,7 +19,7 @@ use super::tables::{Range, Sink, Table, Tables};
 use super::zip::{Entry, EntryReader, ZipError, list, open};
 use super::{
     ABOUT, About, CHAIN, CHAIN_HEADER, EVENTS, FORMAT, HASHES, HEADS, Heads, KEYS, Keys, README,
-    REPORTS, SignedHead, StreamAbout, hashes_line, report_entry,
+    REPORTS, ShiftKeyOf, SignedHead, StreamAbout, hashes_line, report_entry,
 };
 
 /// Longest line of an entry of lines; a receipt of 500 lines stays far below.
@@ -425,7 +425,22 @@ fn check_keys(tenant: &TenantId, keys: &Keys, found: &Keys) -> Result<u64, Stop>
     if keys.streams != found.streams {
         return bad(KEYS, "a stream was opened with another key");
     }
-    if keys.shifts != found.shifts {
+    // An event without a certificate leaves it to the archive, where it must fit all the same.
+    let same = |stated: &ShiftKeyOf, found: &ShiftKeyOf| {
+        let certificate = match found.certificate {
+            Some(_) => found.certificate.clone(),
+            None => stated.certificate.clone(),
+        };
+        *stated
+            == ShiftKeyOf {
+                certificate,
+                ..found.clone()
+            }
+    };
+    let pairs = keys.shifts.iter().zip(&found.shifts);
+    if keys.shifts.len() != found.shifts.len()
+        || !pairs.into_iter().all(|(stated, found)| same(stated, found))
+    {
         return bad(KEYS, "a shift was opened with another key");
     }
     for device in &keys.devices {

@@ -204,6 +204,8 @@ fn what_a_till_did_over_a_change_of_month_is_exported_and_found_sound() {
     assert!(report.ok);
     let head = shop.ledger().head();
     assert_eq!(report.streams.len(), 1);
+    assert_eq!(report.signed_shift_keys, 3, "one for each shift");
+    assert!(report.signed_heads >= 3, "one for each Z report at least");
     assert_eq!(report.streams[0].stream, head.stream);
     assert_eq!(report.streams[0].events, head.seq);
     assert_eq!(report.streams[0].hash, head.hash);
@@ -526,6 +528,20 @@ fn other_entries_are_checked_too() {
         replace(content_of(entries, KEYS), &key, &swapped)
     });
     assert_eq!(bad.entry, KEYS);
+    let bad = found_after(&path, |entries| {
+        let text = String::from_utf8(content_of(entries, KEYS).clone()).expect("text");
+        let (_, key) = text
+            .split_once("\"certificate\": \"")
+            .expect("a certificate");
+        replace(content_of(entries, KEYS), &key[..8], "00000000");
+    });
+    assert_eq!(bad.entry, KEYS);
+    let bad = found_after(&path, |entries| {
+        let text = String::from_utf8(content_of(entries, HEADS).clone()).expect("text");
+        let (_, signature) = text.split_once("\"signature\": \"").expect("a signature");
+        replace(content_of(entries, HEADS), &signature[..8], "00000000");
+    });
+    assert_eq!(bad.entry, HEADS);
     let bad = found_after(&path, |entries| {
         replace(content_of(entries, "reports/Z1.json"), "Z", "z");
     });

@@ -15,7 +15,7 @@ use super::tables::{Days, Range, Sink, Table, Tables};
 use super::zip::ZipWriter;
 use super::{
     ABOUT, About, CHAIN, CHAIN_HEADER, EVENTS, FORMAT, HASHES, HEADS, Heads, KEYS, Keys, Papers,
-    README, RETENTION_YEARS, StreamAbout, hashes_line, json, report_entry,
+    README, RETENTION_YEARS, ShiftKeyOf, SignedHead, StreamAbout, hashes_line, json, report_entry,
 };
 use crate::files::{InspectError, LEDGER_FILE, open, open_file};
 
@@ -114,6 +114,7 @@ pub fn archive(
             devices,
             ..Keys::default()
         },
+        heads: Heads::default(),
         papers: Papers::new(),
         currency: None,
     };
@@ -260,6 +261,7 @@ fn earlier(data_dir: &Path) -> Result<(Vec<Ledger>, Vec<String>), ArchiveError> 
 struct Scan {
     range: Range,
     keys: Keys,
+    heads: Heads,
     papers: Papers,
     currency: Option<Currency>,
 }
@@ -348,6 +350,23 @@ impl Scan {
         for (_, number) in papers.into_iter().filter(|(seq, _)| *seq <= end) {
             if let Ok(Some(document)) = ledger.report_document(&number) {
                 self.papers.insert(number, document);
+            }
+        }
+        // A file that is broken may have lost them; what cannot be read vouches for nothing.
+        let signed = ledger.head_signatures().unwrap_or_default();
+        let signed = signed.into_iter().filter(|signed| signed.head.seq <= end);
+        self.heads.heads.extend(signed.map(|signed| SignedHead {
+            stream: signed.head.stream,
+            seq: signed.head.seq,
+            hash: signed.head.hash,
+            signature: hex::encode(signed.signature),
+        }));
+        // Certificates that are different every time stand beside the events.
+        let stream = ledger.identity().stream;
+        let bare = |key: &&mut ShiftKeyOf| key.stream == stream && key.certificate.is_none();
+        for key in self.keys.shifts.iter_mut().filter(bare) {
+            if let Ok(Some(certified)) = ledger.shift_key(key.shift) {
+                key.certificate = Some(hex::encode(certified.certificate));
             }
         }
         (last, result)
@@ -440,7 +459,7 @@ fn write(
     zip.add(CHAIN, |out| write_chain(out, runs))?;
     let mut spool = Spool::new(folder)?;
     zip.add(EVENTS, |out| write_events(out, runs, about, &mut spool))?;
-    zip.add(HEADS, text(json(&Heads::default())))?;
+    zip.add(HEADS, text(json(&scan.heads)))?;
     zip.add(KEYS, text(json(&scan.keys)))?;
     let mut papers: Vec<(String, &String)> = scan
         .papers
