@@ -82,6 +82,18 @@ fn rust_offences(name: &str, text: &str) -> Vec<String> {
             found.push(format!("{name} holds {word})"));
         }
     }
+    // In a program that encrypts, a till's files open with their key alone.
+    let keyless = ["Connection::open(", "open_read_only("];
+    if name.starts_with("crates/till/tests/")
+        && !name.ends_with("/main.rs")
+        && keyless
+            .iter()
+            .any(|word| code_lines(text).any(|line| line.contains(word)))
+    {
+        found.push(format!(
+            "{name} opens a till's file without its key; main.rs has raw and read_only"
+        ));
+    }
     for (word, why) in [
         (concat!("#[", "ignore"), "a test that does not run"),
         (concat!("thread::", "sleep"), "a blind wait"),
@@ -145,5 +157,14 @@ fn a_careless_rust_file_is_seen() {
         )
         .len(),
         1
+    );
+    let keyless = "//! x\nfn f() { Connection::open(path); }";
+    assert_eq!(
+        rust_offences("crates/till/tests/till/x.rs", keyless).len(),
+        1
+    );
+    assert_eq!(
+        rust_offences("crates/till/tests/till/main.rs", keyless).len(),
+        0
     );
 }

@@ -60,7 +60,7 @@ fn learn(shop: &mut Shop, of: &Shop, till: &str, revoked: bool) {
 }
 
 fn database(folder: &Path, name: &str) -> Connection {
-    Connection::open(folder.join(name)).expect("a database")
+    crate::raw(folder.join(name))
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn the_head_after_a_closing_is_signed_and_a_missing_signature_is_made_good() {
         1
     );
     drop(file);
-    let read = ledger::Ledger::open_read_only(&shop.folder().join("ledger.db"));
+    let read = crate::read_only(shop.folder());
     let report = read.expect("opens").verify().expect("readable");
     assert!(report.ok);
     assert_eq!(
@@ -337,7 +337,7 @@ fn the_head_after_a_closing_is_signed_and_a_missing_signature_is_made_good() {
         let file = database(shop.folder(), "ledger.db");
         assert_eq!(file.execute(sql, []).expect("sql"), 1, "{sql}");
         drop(file);
-        let read = ledger::Ledger::open_read_only(&shop.folder().join("ledger.db"));
+        let read = crate::read_only(shop.folder());
         let report = read.expect("opens").verify().expect("readable");
         assert_eq!(report.first_bad.expect("a bad row").table, table, "{sql}");
         let file = database(shop.folder(), "ledger.db");

@@ -68,13 +68,10 @@ fn expected_minor(shop: &mut Shop) -> i64 {
 }
 
 fn assert_sound(shop: &Shop) {
-    let report = Ledger::open_read_only_with(
-        &shop.folder().join("ledger.db"),
-        crate::options(shop.folder()).key.as_ref(),
-    )
-    .expect("open")
-    .verify()
-    .expect("verify");
+    let report = crate::read_only(shop.folder())
+        .expect("open")
+        .verify()
+        .expect("verify");
     assert_eq!(report.first_bad, None);
 }
 

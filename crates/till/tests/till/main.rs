@@ -23,6 +23,12 @@ fn options(folder: &std::path::Path) -> ledger::OpenOptions {
     }
 }
 
+/// A till's ledger beside the till that has it open.
+fn read_only(folder: &std::path::Path) -> Result<ledger::Ledger, ledger::OpenError> {
+    let key = options(folder).key;
+    ledger::Ledger::open_read_only_with(&folder.join("ledger.db"), key.as_ref())
+}
+
 /// A file of a till without the till in front of it.
 fn raw(path: impl AsRef<std::path::Path>) -> rusqlite::Connection {
     let path = path.as_ref();
