@@ -276,7 +276,8 @@ pub enum Command {
         /// Number.
         number: String,
     },
-    /// Debits and credits of every account: of a report by number, of the open shift (`X`), or of everything.
+    /// Debits and credits of every account: of a report by number, of the open shift (`X`), or of everything. Where
+    /// cashiers count blind, the last two are for managers.
     TrialBalance {
         /// `Z12`, `D12`, `M3`, `Y1`, `X`; none for the whole journal.
         #[serde(default)]

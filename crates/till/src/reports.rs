@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::config::Role;
 use domain::event::{Event, Fact, PeriodKind, Reprinted, ShiftClosed, ShiftOpened};
 use domain::ids::{EventId, UserId};
 use domain::posting::{self, StockAccount};
@@ -280,10 +281,15 @@ impl Till {
     }
 
     pub(crate) fn trial_balance(&self, number: Option<&str>) -> Outcome {
-        self.signed_in()?;
+        let member = self.signed_in()?;
+        let number = number.unwrap_or_default().trim();
+        // The account of cash would tell a cashier what to count.
+        let is_open = matches!(number, "" | "X");
+        if is_open && self.store()?.drawer.blind_count && member.role == Role::Cashier {
+            return Err(RefusalCode::ManagerRequired.into());
+        }
         let book = self.book()?;
         let head = book.head().seq;
-        let number = number.unwrap_or_default().trim();
         let (from_seq, to_seq, shift) = match number {
             "" => (1, head, None),
             "X" => {

@@ -39,6 +39,10 @@ impl Till {
         }
         let drawer = drawer.unwrap_or(self.drawer);
         check_drawer(drawer, &store.drawer)?;
+        if drawer != self.drawer {
+            // Money that was taken for the cart in hand lies in the other drawer.
+            self.require_no_tenders()?;
+        }
         let open = book.open_shifts().map_err(failed)?;
         if open.iter().any(|shift| shift.opened.drawer == drawer) {
             return Err(RefusalCode::ShiftOpen.into());

@@ -107,7 +107,10 @@ impl Till {
             });
         let change = Change {
             user: Some(Some(user)),
-            drawer: self.drawer_of(user),
+            // Money that was taken for the cart in hand lies in the drawer in use.
+            drawer: self
+                .drawer_of(user)
+                .filter(|_| self.cart.tenders.is_empty()),
             settings,
             ..Change::default()
         };

@@ -1,10 +1,11 @@
 //! Money that moves without a sale, several drawers, hand-overs, blind counts, and what banks and owners read.
 
-use domain::event::{CashMovement, Fact};
+use domain::event::{CashMovement, Fact, TenderKind};
 use ledger::{PrintFilter, PrintKind};
 use serde_json::json;
 use testkit::shop::{
     BALL, CASHIER, CASHIER_PIN, Country, MANAGER, MANAGER_PIN, Setup, Shop, TEE, approval, pieces,
+    tender,
 };
 use till::door::{
     Answer, BalanceView, Command, CountView, RefusalCode as Code, Reply, ReportView, SlipView,
@@ -274,6 +275,51 @@ fn a_blind_count_tells_nothing_and_leaves_every_try() {
         panic!("not closed");
     };
     assert_eq!((z.counts, z.difference_minor), (3, Some(-paid)));
+    shop.verify_clean();
+}
+
+#[test]
+fn an_open_trial_balance_tells_a_blind_cashier_nothing() {
+    let mut shop = Setup::tunisia().build();
+    shop.configure(|store| store.drawer.blind_count = true);
+    shop.open();
+    for number in [None, Some("X".to_owned())] {
+        let command = Command::TrialBalance { number };
+        shop.refused_with(command, Code::ManagerRequired, json!({}));
+    }
+    shop.ok(Command::SignOut {});
+    shop.sign_in(MANAGER);
+    assert_eq!(account(&balance(&mut shop, Some("X")), "cash"), 100_000);
+}
+
+#[test]
+fn money_taken_for_a_cart_stays_with_its_drawer() {
+    let mut shop = two_drawers();
+    shop.open();
+    shop.ok(Command::SignOut {});
+    shop.sign_in(MANAGER);
+    open_drawer_of(&mut shop, 2, 0);
+    shop.ok(Command::SignOut {});
+    shop.sign_in(CASHIER);
+    shop.scan(BALL);
+    shop.ok(Command::AddTender {
+        tender: tender(TenderKind::Cash, Some(5_000)),
+    });
+    for drawer in [1, 2] {
+        let refused = shop.refused(Command::OpenShift {
+            count: Vec::new(),
+            drawer: Some(drawer),
+            approval: None,
+        });
+        let wanted = if drawer == 1 {
+            Code::ShiftOpen
+        } else {
+            Code::TendersRecorded
+        };
+        assert_eq!(refused.code, wanted);
+    }
+    shop.sign_in(MANAGER);
+    assert_eq!(shop.status().drawer, 1, "until the cart is paid");
     shop.verify_clean();
 }
 
