@@ -63,7 +63,7 @@ impl Interrupted {
             bail!("format {} with the schema of another", found.0);
         }
         self.checked += 1;
-        if self.checked % self.open_every != 0 {
+        if !self.checked.is_multiple_of(self.open_every) {
             return Ok(());
         }
         let path = self.disk.folder().join("ledger.db");
