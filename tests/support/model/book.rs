@@ -1107,6 +1107,9 @@ impl Model {
         let opener = self.signed_in()?;
         let drawer = drawer.unwrap_or(self.drawer);
         self.known_drawer(drawer)?;
+        if drawer != self.drawer {
+            self.no_tenders()?;
+        }
         if self.shifts.contains_key(&drawer) {
             return Err(RefusalCode::ShiftOpen);
         }
@@ -1451,7 +1454,9 @@ impl Model {
         let any: Vec<u32> = self.shifts.keys().copied().collect();
         let choice = if own.is_empty() { any } else { own };
         if !choice.contains(&self.drawer) {
-            self.drawer = choice.first().copied().unwrap_or(self.drawer);
+            if self.cart.tenders.is_empty() {
+                self.drawer = choice.first().copied().unwrap_or(self.drawer);
+            }
         }
         Ok(json!({"type": "Done"}))
     }
@@ -1610,6 +1615,11 @@ impl Model {
                 Ok(self.report_shown(place))
             }
             Command::TrialBalance { number } => {
+                self.signed_in()?;
+                let open = matches!(number.as_deref().unwrap_or_default().trim(), "" | "X");
+                if self.rules.blind && open {
+                    self.approved(None, RefusalCode::ManagerRequired)?;
+                }
                 self.trial_balance(number.as_deref().unwrap_or_default().trim())
             }
             Command::ScanCode { code } => {
