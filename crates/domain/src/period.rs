@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::event::{Fact, PeriodClosed, PeriodKind, PeriodTotals, SaleBody};
 use crate::money::MoneyError;
 use crate::posting::postings;
-use crate::shift::{add, add_cash_stamp, add_taxes, cash_stamp_of, kept_by_kind};
+use crate::shift::{SaleSums, add, add_cash_stamp, add_taxes, kept_by_kind};
 use crate::time::BusinessDate;
 
 fn add_all<K: Ord + Clone>(
@@ -96,26 +96,16 @@ impl PeriodTotals {
     }
 
     fn add_sale(&mut self, sale: &SaleBody) -> Result<(), MoneyError> {
-        for line in &sale.lines {
-            self.units = self
-                .units
-                .checked_add(line.quantity)
-                .ok_or(MoneyError::Overflow)?;
-            add(&mut self.discounts_minor, line.discount_minor)?;
-            add(&mut self.discounts_minor, line.cart_discount_minor)?;
+        SaleSums {
+            units: &mut self.units,
+            discounts_minor: &mut self.discounts_minor,
+            rounding_minor: &mut self.rounding_minor,
+            levies_minor: &mut self.levies_minor,
+            cash_stamp: &mut self.cash_stamp,
+            taxes: &mut self.taxes,
+            tenders_minor: &mut self.tenders_minor,
         }
-        add(&mut self.rounding_minor, sale.rounding_minor)?;
-        for levy in &sale.levies {
-            add(
-                self.levies_minor.entry(levy.code.clone()).or_insert(0),
-                levy.minor,
-            )?;
-        }
-        add_cash_stamp(&mut self.cash_stamp, &cash_stamp_of(sale)?)?;
-        for (kind, kept) in kept_by_kind(sale)? {
-            add(self.tenders_minor.entry(kind).or_insert(0), kept)?;
-        }
-        add_taxes(&mut self.taxes, &sale.taxes)
+        .add(sale, &kept_by_kind(sale)?)
     }
 }
 

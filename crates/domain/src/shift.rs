@@ -84,31 +84,58 @@ impl ShiftTotals {
     }
 
     fn add_sale(&mut self, sale: &SaleBody) -> Result<(), MoneyError> {
+        add(&mut self.takings_minor, sale.total_minor)?;
+        let kept = kept_by_kind(sale)?;
+        if let Some(cash) = kept.get(&TenderKind::Cash) {
+            add(&mut self.expected_minor, *cash)?;
+        }
+        SaleSums {
+            units: &mut self.units,
+            discounts_minor: &mut self.discounts_minor,
+            rounding_minor: &mut self.rounding_minor,
+            levies_minor: &mut self.levies_minor,
+            cash_stamp: &mut self.cash_stamp,
+            taxes: &mut self.taxes,
+            tenders_minor: &mut self.tenders_minor,
+        }
+        .add(sale, &kept)
+    }
+}
+
+/// The sums that every sale goes into, wherever they are kept: a shift's and a period's must not drift apart.
+pub(crate) struct SaleSums<'a> {
+    pub units: &'a mut Quantity,
+    pub discounts_minor: &'a mut i64,
+    pub rounding_minor: &'a mut i64,
+    pub levies_minor: &'a mut BTreeMap<String, i64>,
+    pub cash_stamp: &'a mut Vec<CashStamp>,
+    pub taxes: &'a mut Vec<TaxTotal>,
+    pub tenders_minor: &'a mut BTreeMap<TenderKind, i64>,
+}
+
+impl SaleSums<'_> {
+    /// Adds a sale, or the mirror of one, of which `kept` was kept per kind of tender.
+    pub fn add(self, sale: &SaleBody, kept: &BTreeMap<TenderKind, i64>) -> Result<(), MoneyError> {
         for line in &sale.lines {
-            self.units = self
+            *self.units = self
                 .units
                 .checked_add(line.quantity)
                 .ok_or(MoneyError::Overflow)?;
-            add(&mut self.discounts_minor, line.discount_minor)?;
-            add(&mut self.discounts_minor, line.cart_discount_minor)?;
+            add(self.discounts_minor, line.discount_minor)?;
+            add(self.discounts_minor, line.cart_discount_minor)?;
         }
-        add(&mut self.takings_minor, sale.total_minor)?;
-        add(&mut self.rounding_minor, sale.rounding_minor)?;
+        add(self.rounding_minor, sale.rounding_minor)?;
         for levy in &sale.levies {
             add(
                 self.levies_minor.entry(levy.code.clone()).or_insert(0),
                 levy.minor,
             )?;
         }
-        add_cash_stamp(&mut self.cash_stamp, &cash_stamp_of(sale)?)?;
-        add_taxes(&mut self.taxes, &sale.taxes)?;
-        for (kind, kept) in kept_by_kind(sale)? {
-            add(self.tenders_minor.entry(kind).or_insert(0), kept)?;
-            if kind == TenderKind::Cash {
-                add(&mut self.expected_minor, kept)?;
-            }
+        add_cash_stamp(self.cash_stamp, &cash_stamp_of(sale)?)?;
+        for (kind, minor) in kept {
+            add(self.tenders_minor.entry(*kind).or_insert(0), *minor)?;
         }
-        Ok(())
+        add_taxes(self.taxes, &sale.taxes)
     }
 }
 
@@ -131,7 +158,7 @@ impl CashMoved {
 ///
 /// # Errors
 /// [`MoneyError::Overflow`].
-pub(crate) fn cash_stamp_of(sale: &SaleBody) -> Result<Vec<CashStamp>, MoneyError> {
+fn cash_stamp_of(sale: &SaleBody) -> Result<Vec<CashStamp>, MoneyError> {
     let kept = kept_by_kind(sale)?.get(&TenderKind::Cash).copied();
     let (Some(rate_bp), Some(base_minor)) = (sale.cash_stamp_bp, kept.filter(|kept| *kept > 0))
     else {

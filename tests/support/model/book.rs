@@ -1453,10 +1453,8 @@ impl Model {
             .collect();
         let any: Vec<u32> = self.shifts.keys().copied().collect();
         let choice = if own.is_empty() { any } else { own };
-        if !choice.contains(&self.drawer) {
-            if self.cart.tenders.is_empty() {
-                self.drawer = choice.first().copied().unwrap_or(self.drawer);
-            }
+        if !choice.contains(&self.drawer) && self.cart.tenders.is_empty() {
+            self.drawer = choice.first().copied().unwrap_or(self.drawer);
         }
         Ok(json!({"type": "Done"}))
     }

@@ -7,6 +7,7 @@ import en from '../../i18n/en/office.json';
 import '../shared/fonts.css';
 import '../shared/tokens.css';
 import './office.css';
+import { accountName } from '../shared/accounts';
 import { ageParts, formatAmount, formatTime } from '../shared/format';
 import { applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
 import { Empty, Icon, Langs, Ltr, Pill, Qty } from '../shared/parts';
@@ -128,13 +129,6 @@ function TakingsOfDay() {
             <td>{i === 0 ? <b>{nameOf(page.stores[store] || { fr: store })}</b> : null}</td><td><Ltr>{row.till}</Ltr></td><td class="num"><Ltr>{row.receipts}</Ltr></td>
             <td class={row.reversals ? 'num low' : 'num none'}><Ltr>{row.reversals}</Ltr></td><td class="num"><Qty of={row.units} /></td><td class="num"><b><Amount minor={row.takings_minor} currency={row.currency} /></b></td></tr>))}</tbody></table></div></div>}
   </section>;
-}
-
-/** The name of an account; what stands after the colon (a rate, a levy) is said as it is. */
-function accountName(code: string): ComponentChildren {
-  const [kind, detail] = code.split(':') as [string, string | undefined];
-  const name = t(('account_' + kind) as Key);
-  return detail === undefined ? name : <span>{name}{' '}<Ltr>{kind === 'levy' ? detail : detail + ' %'}</Ltr></span>;
 }
 
 function AccountsPage() {

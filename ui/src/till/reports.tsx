@@ -9,11 +9,12 @@ import type { PeriodView } from '../bindings/PeriodView';
 import type { ReportRow } from '../bindings/ReportRow';
 import type { ReportView } from '../bindings/ReportView';
 import type { TaxView } from '../bindings/TaxView';
+import { accountName } from '../shared/accounts';
 import { formatTime } from '../shared/format';
 import { Empty, Icon, Ltr, Pill, Qty } from '../shared/parts';
 import { Bar } from './controls';
 import { go, refresh, run, runApproved, say, status, type Screen } from './state';
-import { accountName, Bare, Face, Money, t, tx, type TillKey } from './texts';
+import { Bare, Face, Money, t, tx, type TillKey } from './texts';
 
 export function Fact({ label, children, strong }: { label: ComponentChildren; children: ComponentChildren; strong?: boolean }) {
   return <div class={strong ? 'fact strong' : 'fact'}><span>{label}</span><b>{children}</b></div>;

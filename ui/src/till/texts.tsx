@@ -1,9 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import type { DiscountInput } from '../bindings/DiscountInput';
 import type { RefusalCode } from '../bindings/RefusalCode';
-import frAccount from '../../i18n/fr/account.json';
-import arAccount from '../../i18n/ar/account.json';
-import enAccount from '../../i18n/en/account.json';
 import frRefusal from '../../i18n/fr/refusal.json';
 import arRefusal from '../../i18n/ar/refusal.json';
 import enRefusal from '../../i18n/en/refusal.json';
@@ -23,11 +20,6 @@ const texts = catalogue<TillKey>({
   en: en satisfies Record<TillKey, unknown>,
 });
 const refusals = catalogue<RefusalCode>({ fr: frRefusal, ar: arRefusal, en: enRefusal });
-const accounts = catalogue<keyof typeof frAccount>({
-  fr: frAccount,
-  ar: arAccount satisfies Record<keyof typeof frAccount, unknown>,
-  en: enAccount satisfies Record<keyof typeof frAccount, unknown>,
-});
 
 export const { t, tx } = texts;
 export type { TillKey };
@@ -68,14 +60,6 @@ export function ageText(ms: number): string {
 export function discountNode(discount: DiscountInput): ComponentChildren {
   if (discount.type === 'percent') return <Ltr>{percentText(discount.bp) + '\u00a0%'}</Ltr>;
   return discount.type === 'amount' ? <Money minor={discount.minor} /> : null;
-}
-
-/** Name of an account: `tax:19` is a rate, `location:LM` a place. Unknown accounts (a newer core) are shown as they are. */
-export function accountName(code: string): ComponentChildren {
-  const [kind = '', of] = code.split(':');
-  if (!accounts.has(kind)) return <Ltr>{code}</Ltr>;
-  const rate = kind === 'revenue' || kind === 'tax';
-  return [accounts.t(kind), of === undefined ? null : ' ', of === undefined ? null : <Ltr>{rate ? of + '\u00a0%' : of}</Ltr>];
 }
 
 /** Text of a refusal, warning or problem. Unknown codes (a newer core, a printer's own) are shown as they are. */
