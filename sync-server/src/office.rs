@@ -388,6 +388,9 @@ fn totals(rows: &[TakingsLine]) -> Option<Vec<CurrencyTotal>> {
     Some(totals.into_values().collect())
 }
 
+/// Events set aside that are shown at once.
+const SET_ASIDE_SHOWN: u32 = 100;
+
 /// Closings shown at once.
 const CLOSINGS_SHOWN: u32 = 200;
 
@@ -417,6 +420,8 @@ async fn accounts(State(office): State<Office>, headers: HeaderMap) -> Response 
 struct Tills {
     server_time: i64,
     rows: Vec<hub::TillLine>,
+    /// What is in no sum.
+    set_aside: Vec<hub::SetAsideLine>,
 }
 
 async fn tills(State(office): State<Office>, headers: HeaderMap) -> Response {
@@ -424,6 +429,7 @@ async fn tills(State(office): State<Office>, headers: HeaderMap) -> Response {
         Ok(Tills {
             server_time: now.wall_ms,
             rows: hub.tills(now)?,
+            set_aside: hub.set_aside(SET_ASIDE_SHOWN)?,
         })
     });
     respond(reply.await)

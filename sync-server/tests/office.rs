@@ -162,8 +162,21 @@ fn an_administrator_sees_stock_takings_and_tills() {
         (&json!([]), &json!([]))
     );
     let tills = office.get("/office/api/tills", &cookie).json();
-    assert_eq!(tills["rows"], json!([]));
+    assert_eq!(
+        (&tills["rows"], &tills["set_aside"]),
+        (&json!([]), &json!([]))
+    );
     assert!(tills["server_time"].is_i64());
+}
+
+#[test]
+fn every_reason_to_set_an_event_aside_has_a_text() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../ui/i18n/fr/office.json");
+    let texts: Value =
+        serde_json::from_str(&std::fs::read_to_string(page).expect("texts")).expect("json");
+    for code in hub::QUARANTINE_CODES.iter().chain(&["other_branch"]) {
+        assert!(texts[format!("aside_{code}")].is_string(), "{code}");
+    }
 }
 
 #[test]

@@ -2,6 +2,11 @@
 
 use crate::ids::{StoreId, StreamId, TillId};
 
+/// `LM-01-7ZK3Q-`: what every number of receipts and slips begins with that a till gives in a stream.
+pub fn number_prefix(store: &StoreId, till: &TillId, stream: StreamId) -> String {
+    format!("{store}-{till}-{}-", stream.series())
+}
+
 /// `LM-01-7ZK3Q-2026-000123`: store, till, series, fiscal year, sequence of at least six digits.
 ///
 /// The series comes from the stream, so a restored or cloned till starts another one and cannot print a
@@ -13,7 +18,8 @@ pub fn receipt_number(
     fiscal_year: i32,
     seq: u64,
 ) -> String {
-    format!("{store}-{till}-{}-{fiscal_year}-{seq:06}", stream.series())
+    let prefix = number_prefix(store, till, stream);
+    format!("{prefix}{fiscal_year}-{seq:06}")
 }
 
 /// `LM-01-7ZK3Q-2026-C000012`: a cash slip, in a series of its own beside the receipts.
@@ -24,7 +30,8 @@ pub fn slip_number(
     fiscal_year: i32,
     seq: u64,
 ) -> String {
-    format!("{store}-{till}-{}-{fiscal_year}-C{seq:06}", stream.series())
+    let prefix = number_prefix(store, till, stream);
+    format!("{prefix}{fiscal_year}-C{seq:06}")
 }
 
 #[cfg(test)]

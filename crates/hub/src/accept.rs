@@ -3,11 +3,14 @@
 //! A push whose chain or signature is wrong changes nothing. After that every event of the contiguous new part is
 //! stored as it came and acknowledged; one that cannot be read or does not hold is quarantined, and the next one goes on.
 
+use std::collections::BTreeMap;
+
 use domain::event::{
     Adopted, Event, EventError, Fact, Original, SaleBody, chain_hash, genesis_hash,
 };
-use domain::ids::{DeviceId, Digest, EventId, LocationId, StreamId};
+use domain::ids::{DeviceId, Digest, EventId, LocationId, StoreId, StreamId};
 use domain::money::Currency;
+use domain::number::number_prefix;
 use domain::stock::EventRef;
 use domain::time::{Hlc, Now};
 use sync_protocol::{
@@ -37,10 +40,11 @@ pub const QUARANTINE_CODES: &[&str] = &[
     "bad_opening",
     "sale_does_not_hold",
     "unknown_location",
+    "foreign_location",
+    "foreign_number",
     "wrong_currency",
     "clock_ahead",
     "contested_count",
-    "contested_closing",
     "bad_adoption",
     "overflow",
 ];
@@ -239,7 +243,11 @@ fn accept(
         owner: &owner,
         now,
         currency: store_config(tx, &owner.store)?.map(|config| config.currency),
-        locations: tx.locations()?.into_keys().collect(),
+        locations: tx
+            .locations()?
+            .into_iter()
+            .map(|(location, (_, store))| (location, store))
+            .collect(),
         clock,
         fold: Fold::new(tx),
     };
@@ -380,7 +388,8 @@ struct Intake<'a, 'c> {
     owner: &'a DeviceRow,
     now: &'a Now,
     currency: Option<Currency>,
-    locations: Vec<LocationId>,
+    /// Every location of the chain, and the store that it belongs to.
+    locations: BTreeMap<LocationId, Option<StoreId>>,
     /// The hub's own clock, following the events.
     clock: Hlc,
     fold: Fold<'a, 'c>,
@@ -470,7 +479,12 @@ impl Intake<'_, '_> {
         };
         let verdict = match &fact {
             // It opened a stream of this till under a key of its time.
-            Fact::StreamOpened(_) if original.event.seq == 1 => Ok(()),
+            Fact::StreamOpened(opened) if original.event.seq == 1 => {
+                let fits = opened.tenant == self.identity.tenant
+                    && opened.store.as_ref() == Some(&self.owner.store)
+                    && opened.till.as_ref() == Some(&self.owner.till);
+                if fits { Ok(()) } else { Err("bad_opening") }
+            }
             fact => self.check(&original.event, fact)?,
         };
         self.fold_checked(verdict, &original.event, &fact, Some((event, id)))
@@ -541,11 +555,6 @@ impl Intake<'_, '_> {
             // The other branch of a fork counted here, and a count is known by its place.
             return Ok(Err("contested_count"));
         }
-        if matches!(fact, Fact::ShiftClosed(_) | Fact::PeriodClosed(_))
-            && self.tx.is_closing(event.stream, event.seq)?
-        {
-            return Ok(Err("contested_closing"));
-        }
         Ok(self.check_fact(event, fact))
     }
 
@@ -563,13 +572,17 @@ impl Intake<'_, '_> {
                     && opened.public_key == self.owner.public_key;
                 if fits { Ok(()) } else { Err("bad_opening") }
             }
-            Fact::SaleCompleted(sale) => self.check_sale(sale),
-            Fact::Reversed(reversed) => self.check_sale(&reversed.mirror),
+            Fact::SaleCompleted(sale) => self.check_sale(event, sale),
+            Fact::Reversed(reversed) => self.check_sale(event, &reversed.mirror),
+            Fact::CashMoved(moved) => self.check_number(event, &moved.slip.number),
+            Fact::DrawerOpened(opened) => match &opened.slip {
+                Some(slip) => self.check_number(event, &slip.number),
+                None => Ok(()),
+            },
             Fact::StockCounted(count) => {
+                self.check_location(&count.location)?;
                 let now = u64::try_from(self.now.wall_ms).unwrap_or(0);
-                if !self.locations.contains(&count.location) {
-                    Err("unknown_location")
-                } else if event.hlc.ms() > now.saturating_add(ANCHOR_AHEAD_MS_MAX) {
+                if event.hlc.ms() > now.saturating_add(ANCHOR_AHEAD_MS_MAX) {
                     Err("clock_ahead")
                 } else {
                     Ok(())
@@ -578,12 +591,10 @@ impl Intake<'_, '_> {
             Fact::ShiftOpened(_)
             | Fact::CartVoided(_)
             | Fact::LineVoided(_)
-            | Fact::DrawerOpened(_)
             | Fact::ShiftClosed(_)
             | Fact::Reprinted(_)
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
-            | Fact::CashMoved(_)
             | Fact::DrawerHandedOver(_)
             | Fact::ShiftCounted(_)
             | Fact::PeriodClosed(_)
@@ -593,10 +604,28 @@ impl Intake<'_, '_> {
         }
     }
 
-    fn check_sale(&self, sale: &SaleBody) -> Result<(), &'static str> {
-        if !self.locations.contains(&sale.location) {
-            return Err("unknown_location");
+    /// A till's goods are those of its own store: another one's shelf is that store's tills' to move, or head office's.
+    fn check_location(&self, location: &LocationId) -> Verdict {
+        match self.locations.get(location) {
+            None => Err("unknown_location"),
+            Some(Some(store)) if *store == self.owner.store => Ok(()),
+            Some(_) => Err("foreign_location"),
         }
+    }
+
+    /// A number that another till gives would be on two papers.
+    fn check_number(&self, event: &Event, number: &str) -> Verdict {
+        let prefix = number_prefix(&self.owner.store, &self.owner.till, event.stream);
+        if number.starts_with(&prefix) {
+            Ok(())
+        } else {
+            Err("foreign_number")
+        }
+    }
+
+    fn check_sale(&self, event: &Event, sale: &SaleBody) -> Verdict {
+        self.check_location(&sale.location)?;
+        self.check_number(event, &sale.number)?;
         if self.currency != Some(sale.currency) {
             return Err("wrong_currency");
         }

@@ -186,7 +186,7 @@ fn book(tx: &Tx<'_>, origin: &Origin, at: &EventRef, fact: &Fact) -> Result<(), 
     }
     let day = |shift| Ok(tx.shift_day(shift)?);
     if let Some(row) = books::closing((store, till), at, fact, day)? {
-        tx.put_closing(&row)?;
+        tx.put_closing(&row, origin.branch)?;
     }
     Ok(())
 }
@@ -196,10 +196,6 @@ pub(crate) fn book_everything(tx: &Tx<'_>) -> StoreResult<()> {
     for row in tx.streams()? {
         let (Some(store), Some(till)) = (&row.store, &row.till) else {
             continue;
-        };
-        let origin = Origin {
-            till: Some((store.clone(), till.clone())),
-            branch: 0,
         };
         let aside: BTreeSet<u64> = tx
             .quarantined(row.stream, 1, row.head_seq)?
@@ -213,6 +209,10 @@ pub(crate) fn book_everything(tx: &Tx<'_>) -> StoreResult<()> {
             let event = Event::decode(&bytes).map_err(|_| StoreError::Corrupt("event"))?;
             let Ok(fact) = event.fact() else {
                 return Err(StoreError::Corrupt("event"));
+            };
+            let origin = Origin {
+                till: Some((store.clone(), till.clone())),
+                branch: branch_of(event.id),
             };
             let at = EventRef {
                 stream: row.stream,

@@ -26,8 +26,8 @@ pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
 pub use domain::time::{Boot, Now};
 pub use lifecycle::{Hub, NewTenant};
 pub use office::{
-    BalanceLine, ClosingLine, OptionValue, SignInError, StockLine, StockPage, StreamLine,
-    TakingsLine, TillLine,
+    BalanceLine, ClosingLine, OptionValue, SetAsideLine, SignInError, StockLine, StockPage,
+    StreamLine, TakingsLine, TillLine,
 };
 pub use shops::AdminError;
 pub use store::StoreError;

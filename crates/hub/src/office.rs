@@ -16,7 +16,7 @@ use sync_protocol::{DeviceStatus, FeedName};
 use crate::devices::token_hash;
 use crate::lifecycle::Hub;
 use crate::shops::{AdminError, from_row};
-use crate::store::{AdminRow, StoreError, StoreResult, StreamRow, Tx, VariantRow};
+use crate::store::{AdminRow, AsideRow, StoreError, StoreResult, StreamRow, Tx, VariantRow};
 
 /// How long a sign-in of an administrator holds, in milliseconds.
 const LOGIN_LIFE_MS: i64 = 12 * 60 * 60 * 1_000;
@@ -183,6 +183,30 @@ pub struct StreamLine {
     /// Last event received.
     pub head_seq: u64,
 }
+
+/// An event of a till that was kept but is in no sum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SetAsideLine {
+    /// Store of the till.
+    pub store: StoreId,
+    /// Till.
+    pub till: TillId,
+    /// Series of the stream, as its receipts print it.
+    pub series: String,
+    /// Its place in the stream.
+    pub seq: u64,
+    /// One of [`crate::QUARANTINE_CODES`], or `other_branch`: the stream forked, and its till has not adopted this one.
+    pub code: String,
+    /// Kind of the event, of the one inside an adopting one; none when it cannot be read.
+    pub kind: Option<String>,
+    /// Number of the receipt or slip that it is, if it is one.
+    pub number: Option<String>,
+    /// When the server received it, milliseconds since 1970.
+    pub received: i64,
+}
+
+/// Code in [`SetAsideLine`] of what lies beside a forked stream.
+const OTHER_BRANCH: &str = "other_branch";
 
 /// Why an administrator may not sign in now.
 #[derive(Debug, thiserror::Error)]
@@ -401,6 +425,32 @@ impl Hub {
         })
     }
 
+    /// What tills sent that is in no sum, the latest first: quarantined events, and other branches of forked streams
+    /// that no later stream of the till has adopted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_aside(&self, limit: u32) -> Result<Vec<SetAsideLine>, StoreError> {
+        self.store.read(|tx| {
+            let mut lines = Vec::new();
+            for row in tx.set_aside(limit)? {
+                lines.extend(set_aside_line(&row));
+            }
+            for row in tx.other_branches()? {
+                let adopted = match Event::decode(&row.bytes) {
+                    Ok(event) => tx.adopted(event.id)?.is_some(),
+                    Err(_) => false,
+                };
+                if !adopted {
+                    lines.extend(set_aside_line(&row));
+                }
+            }
+            lines.sort_by_key(|line| std::cmp::Reverse((line.received, line.seq)));
+            lines.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            Ok(lines)
+        })
+    }
+
     /// Adds an administrator of head office. The password verifier is made by the caller.
     ///
     /// # Errors
@@ -528,6 +578,37 @@ impl Hub {
     pub fn sign_out(&mut self, token: &str) -> Result<(), StoreError> {
         self.store.write(|tx| tx.drop_login(token_hash(token)))
     }
+}
+
+/// None for an event of the server's own stream, which no till wrote.
+fn set_aside_line(row: &AsideRow) -> Option<SetAsideLine> {
+    let (store, till) = (row.store.clone()?, row.till.clone()?);
+    let event = Event::decode(&row.bytes).ok().map(|event| {
+        let original = match event.fact() {
+            Ok(Fact::Adopted(adopted)) => adopted.original(),
+            _ => None,
+        };
+        original.map_or(event, |original| original.event)
+    });
+    let number = event.as_ref().and_then(|event| {
+        Some(match event.fact().ok()? {
+            Fact::SaleCompleted(sale) => sale.number,
+            Fact::Reversed(reversed) => reversed.mirror.number,
+            Fact::CashMoved(moved) => moved.slip.number,
+            Fact::DrawerOpened(opened) => opened.slip?.number,
+            _ => return None,
+        })
+    });
+    Some(SetAsideLine {
+        store,
+        till,
+        series: row.stream.series(),
+        seq: row.seq,
+        code: row.code.clone().unwrap_or_else(|| OTHER_BRANCH.to_owned()),
+        kind: event.map(|event| event.kind),
+        number,
+        received: row.recv,
+    })
 }
 
 fn quantity_at(

@@ -19,7 +19,7 @@ pub(crate) use catalogue::VariantRow;
 pub(crate) use feed::FeedWriter;
 pub(crate) use people::{AdminRow, CodeRow, DeviceRow};
 pub(crate) use stock::{KeptMovement, StockKey, StockState, TakingsRow};
-pub(crate) use stream::{NewEvent, StreamRow};
+pub(crate) use stream::{AsideRow, NewEvent, StreamRow};
 
 /// Oldest SQLite without the bug that lets two connections corrupt a WAL file while it is reset.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/schema-1.sql"),
     include_str!("store/schema-2.sql"),
     include_str!("store/schema-3.sql"),
+    include_str!("store/schema-4.sql"),
 ];
 /// Schema from which on accounts and closings are kept.
 const WITH_BOOKS: usize = 2;

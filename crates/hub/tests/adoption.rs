@@ -168,6 +168,80 @@ fn the_contested_branch_of_a_fork_counts_once_its_owner_adopts_it() {
 }
 
 #[test]
+fn both_closings_at_one_place_of_a_fork_are_in_the_accounts() {
+    for swapped in [false, true] {
+        let mut world = World::with_catalogue();
+        let ball = world.variant("BAL-4");
+        let mut old = world.till("01", 3);
+        old.sell(ball, 1, 10_000);
+        // A copy went its own way, and both closed as the third event of their streams.
+        let mut copy = Till {
+            entropy: domain::entropy::Entropy::new([77; 32]),
+            ..old.clone()
+        };
+        old.close_shift(1, 10_000, 9_000);
+        copy.close_shift(1, 10_000, 10_500);
+        let (first, second) = if swapped { (copy, old) } else { (old, copy) };
+        push(&mut world, &first, 1, 3);
+        let refused = world.sync(&second, &second.push_all());
+        assert!(matches!(refused, Err(ProtocolError::Fork { at: 3 })));
+        // Until the other till adopts its branch, head office sees what is in no sum.
+        let lines = world.hub.set_aside(10).expect("set aside");
+        let shown: Vec<_> = lines
+            .iter()
+            .map(|line| (line.till.as_str(), line.seq, line.code.as_str()))
+            .collect();
+        assert_eq!(shown, [("01", 3, "other_branch")]);
+        assert_eq!(lines[0].kind.as_deref(), Some("ShiftClosed"));
+        let mut next = successor(&second, 10, StreamReason::Cloned);
+        adopt(&mut next, &second, 3..=3);
+        push(&mut world, &next, 1, next.head());
+        assert_eq!(world.hub.set_aside(10).expect("set aside"), []);
+        let minor = |code: &str| {
+            let lines = world.hub.balances().expect("balances");
+            let line = lines.iter().find(|line| line.account == code);
+            line.map_or(0, |line| line.debit_minor - line.credit_minor)
+        };
+        // One sale of 10.000; each closing books its difference and takes what was counted to the safe.
+        let safe = minor(&domain::posting::Account::Safe.code());
+        let off = minor(&domain::posting::Account::OverShort.code());
+        let cash = minor(&domain::posting::Account::Cash.code());
+        assert_eq!((safe, off, cash), (19_500, 500, -10_000));
+        let mut closings = world.hub.closings(10).expect("closings");
+        closings.sort_by_key(|line| line.difference_minor);
+        let differences: Vec<i64> = closings.iter().map(|line| line.difference_minor).collect();
+        assert_eq!(differences, [-1_000, 500]);
+        world.assert_verified();
+    }
+}
+
+#[test]
+fn an_adopted_opening_is_of_this_till() {
+    let Story {
+        mut world,
+        old,
+        mut next,
+    } = story();
+    let Fact::StreamOpened(opened) = old.opened() else {
+        panic!("an opening")
+    };
+    let mut other = Till {
+        stream: StreamId([55; 16]),
+        events: Vec::new(),
+        ..old.clone()
+    };
+    other.append(&Fact::StreamOpened(StreamOpened {
+        till: Some(domain::ids::TillId::new("09").expect("till")),
+        ..opened
+    }));
+    adopt(&mut next, &other, 1..=1);
+    let reply = world.sync(&next, &next.push_all()).expect("accepted");
+    let codes: Vec<&str> = reply.quarantined.iter().map(|bad| &*bad.code).collect();
+    assert_eq!(codes, ["bad_opening"]);
+    world.assert_verified();
+}
+
+#[test]
 fn an_adoption_that_is_not_what_it_says_is_set_aside_and_the_next_goes_on() {
     let Story {
         mut world,

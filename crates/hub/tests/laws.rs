@@ -334,6 +334,41 @@ fn a_sale_and_its_reversal_cancel_out() {
 }
 
 #[test]
+fn the_closings_of_an_older_file_are_kept() {
+    let mut world = World::with_catalogue();
+    let mut till = world.till("01", 7);
+    till.close_shift(1, 0, 500);
+    till.close_shift(2, 0, -200);
+    world.sync(&till, &till.push_all()).expect("push");
+    let before = world.hub.closings(10).expect("closings");
+    assert_eq!(before.len(), 2);
+    let path = world.dir.path().join("t.db");
+    let conn = rusqlite::Connection::open(&path).expect("open");
+    // As the third schema had it.
+    conn.execute_batch(
+        "CREATE TABLE third (stream BLOB NOT NULL, seq INTEGER NOT NULL, store TEXT NOT NULL, till TEXT NOT NULL,
+             kind TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, wall INTEGER NOT NULL,
+             sales INTEGER NOT NULL, reversals INTEGER NOT NULL, takings_minor INTEGER NOT NULL,
+             difference_minor INTEGER NOT NULL, perpetual_minor INTEGER NOT NULL, PRIMARY KEY (stream, seq))
+             STRICT, WITHOUT ROWID;
+         INSERT INTO third SELECT stream, seq, store, till, kind, number, name, wall, sales, reversals, takings_minor,
+             difference_minor, perpetual_minor FROM closing;
+         DROP TABLE closing;
+         ALTER TABLE third RENAME TO closing;
+         CREATE INDEX closing_wall ON closing (wall);
+         PRAGMA user_version = 3;",
+    )
+    .expect("third schema");
+    drop(conn);
+    world.hub = hub::Hub::open(&path, domain::entropy::Entropy::new([2; 32])).expect("open");
+    assert_eq!(world.hub.closings(10).expect("closings"), before);
+    till.close_shift(3, 0, 0);
+    world.sync(&till, &till.push_all()).expect("push");
+    assert_eq!(world.hub.closings(10).expect("closings").len(), 3);
+    world.assert_verified();
+}
+
+#[test]
 fn a_file_is_opened_by_its_own_program_only_once_it_is_known() {
     let world = World::new();
     let path = world.dir.path().join("t.db");

@@ -294,6 +294,33 @@ fn a_bad_event_is_kept_acknowledged_and_set_aside_and_the_next_one_goes_on() {
             sale.location = support::location("MARS");
             till.append(&Fact::SaleCompleted(sale));
         }),
+        // Head office's shelf, not this store's.
+        ("foreign_location", |till, world| {
+            let mut sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            sale.location = support::location("WEB");
+            till.append(&Fact::SaleCompleted(sale));
+        }),
+        ("foreign_location", |till, _| {
+            till.count("WEB", Default::default(), vec![]);
+        }),
+        ("foreign_number", |till, world| {
+            let mut sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            sale.number = sale.number.replacen("LM-01-", "LM-02-", 1);
+            till.append(&Fact::SaleCompleted(sale));
+        }),
+        ("foreign_number", |till, _| {
+            let number = till.number().replacen("LM-", "TC-", 1);
+            let moved = till.cash_moved(number);
+            till.append(&moved);
+        }),
+        // The series of another stream of the same till.
+        ("foreign_number", |till, _| {
+            let (store, name) = (&till.enrolled.store, &till.enrolled.till);
+            let other = domain::ids::StreamId([9; 16]);
+            let number = domain::number::slip_number(store, name, other, 2026, 1);
+            let opened = till.drawer_opened(number);
+            till.append(&opened);
+        }),
         ("wrong_currency", |till, world| {
             let mut sale = till.sale(world.variant("BAL-4"), 1, 10_000);
             sale.currency = domain::money::Currency::Mad;
@@ -326,8 +353,85 @@ fn a_bad_event_is_kept_acknowledged_and_set_aside_and_the_next_one_goes_on() {
         assert_eq!(world.on_hand("BAL-4", "LM"), 17, "{code}");
         assert_eq!(world.hub.takings(None).expect("takings")[0].receipts, 2);
         assert_eq!(world.hub.tills(&now()).expect("tills")[0].quarantined, 1);
+        let shown = world.hub.set_aside(10).expect("set aside");
+        let shown: Vec<_> = shown
+            .iter()
+            .map(|line| (line.till.as_str(), line.seq, line.code.as_str()))
+            .collect();
+        assert_eq!(shown, [("01", 3, *code)]);
         world.assert_verified();
     }
+}
+
+#[test]
+fn a_till_moves_no_goods_and_no_money_of_another_store() {
+    let mut world = World::with_catalogue();
+    for store in ["TC", "CA"] {
+        let config = support::store_config(store, "TN", domain::money::Currency::Tnd);
+        world.hub.create_store(&config).expect("store");
+    }
+    let variant = world.variant("BAL-4");
+    let mut own = world.till_of("TC", "01", 8);
+    own.sell(variant, 1, 10_000);
+    let mut till = world.till("01", 7);
+    // A sale, a reversal and a count at the shelf of the other store, and a sale under its till's number.
+    let mut sale = till.sale(variant, 4, 10_000);
+    sale.location = support::location("TC");
+    till.append(&Fact::SaleCompleted(sale));
+    let mut mirror = till.sale(variant, -4, 10_000);
+    mirror.location = support::location("TC");
+    till.append(&Fact::Reversed(domain::event::Reversed {
+        of: mirror.sale,
+        of_number: mirror.number.clone(),
+        reason: "test".to_owned(),
+        mirror,
+    }));
+    let found = domain::event::Counted {
+        variant,
+        quantity: domain::quantity::Quantity::units(99).expect("units"),
+    };
+    till.count("TC", Default::default(), vec![found]);
+    let mut sale = till.sale(variant, 1, 10_000);
+    sale.number = own.number();
+    let forged = sale.number.clone();
+    till.append(&Fact::SaleCompleted(sale));
+    till.sell(variant, 2, 10_000);
+    for writer in [&own, &till] {
+        let reply = world.sync(writer, &writer.push_all()).expect("accepted");
+        assert_eq!((reply.ack_seq, reply.ack_hash), {
+            let head = writer.head();
+            (head, writer.hash(head))
+        });
+    }
+    assert_eq!(world.on_hand("BAL-4", "TC"), -1);
+    assert_eq!(world.on_hand("BAL-4", "LM"), 18);
+    let takings = world.hub.takings(None).expect("takings");
+    let sums: Vec<_> = takings
+        .iter()
+        .map(|row| (row.store.as_str(), row.receipts, row.takings_minor))
+        .collect();
+    assert_eq!(sums, [("LM", 1, 20_000), ("TC", 1, 10_000)]);
+    let shown: Vec<_> = world.hub.set_aside(10).expect("set aside");
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|line| (line.store.as_str(), line.seq, line.code.as_str()))
+        .collect();
+    let code = "foreign_location";
+    assert_eq!(
+        shown,
+        [
+            ("LM", 5, "foreign_number"),
+            ("LM", 4, code),
+            ("LM", 3, code),
+            ("LM", 2, code)
+        ]
+    );
+    let first = world.hub.set_aside(1).expect("set aside").remove(0);
+    assert_eq!(
+        (first.number.as_deref(), first.kind.as_deref()),
+        (Some(forged.as_str()), Some("SaleCompleted"))
+    );
+    world.assert_verified();
 }
 
 #[test]

@@ -17,7 +17,9 @@ export interface TillLine {
   store: string; till: string; device: string; contact_age_ms: number; head_seq: number; unsynced: number;
   oldest_age_ms: number | null; quarantined: number; revoked: boolean; app: string;
 }
-export interface Tills { server_time: number; rows: TillLine[] }
+/** An event of a till that was kept but is in no sum. */
+export interface SetAsideLine { store: string; till: string; series: string; seq: number; code: string; kind: string | null; number: string | null; received: number }
+export interface Tills { server_time: number; rows: TillLine[]; set_aside: SetAsideLine[] }
 
 /** Why the server did not answer as asked: `unreachable`, or a code of its own. */
 export class OfficeRefusal {

@@ -11,7 +11,7 @@ import { accountName } from '../shared/accounts';
 import { ageParts, formatAmount, formatTime } from '../shared/format';
 import { applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
 import { Empty, Icon, Langs, Ltr, Pill, Qty } from '../shared/parts';
-import { api, OfficeRefusal, type Accounts, type Me, type StockPage, type Takings, type TillLine } from './api';
+import { api, OfficeRefusal, type Accounts, type Me, type SetAsideLine, type StockPage, type Takings, type TillLine } from './api';
 
 type Key = keyof typeof fr;
 const { t, tx } = catalogue<Key>({ fr, ar: ar satisfies Record<Key, unknown>, en: en satisfies Record<Key, unknown> });
@@ -165,19 +165,30 @@ function TillState({ row }: { row: TillLine }) {
   return <Pill tone="ok">{t('state_online')}</Pill>;
 }
 
+/** What tills sent that is in no sum: head office is to ask the store about it. */
+function SetAside({ rows, stores }: { rows: SetAsideLine[]; stores: Takings['stores'] }) {
+  if (!rows.length) return null;
+  return <div data-testid="set-aside"><h2>{t('set_aside')}</h2><p class="quiet">{t('set_aside_hint')}</p>
+    <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th>{t('set_aside_place')}</th><th>{t('set_aside_record')}</th><th>{t('set_aside_why')}</th><th>{t('set_aside_received')}</th></tr></thead>
+      <tbody>{rows.map((row) => <tr key={row.store + row.till + row.series + row.seq + row.code + row.received} data-testid={'set-aside-' + row.store + '-' + row.till + '-' + row.seq} data-code={row.code}>
+        <td><b>{nameOf(stores[row.store] || { fr: row.store })}</b></td><td><Ltr>{row.till}</Ltr></td><td class="quiet"><Ltr>{row.series + ' ' + row.seq}</Ltr></td>
+        <td>{row.number ? <Ltr>{row.number}</Ltr> : null}{row.kind ? <span class="quiet under"><Ltr>{row.kind}</Ltr></span> : null}</td>
+        <td>{t(('aside_' + row.code) as Key)}</td><td class="quiet"><Ltr>{formatTime(new Date(row.received).toISOString())}</Ltr></td></tr>)}</tbody></table></div></div>;
+}
+
 function TillList() {
   const page = useFresh(() => Promise.all([api.tills(), api.takings(null)]), []);
   if (!page) return <p class="quiet">{t('loading')}</p>;
-  const [{ rows }, { stores }] = page;
+  const [{ rows, set_aside }, { stores }] = page;
   if (!rows.length) return <Empty icon="store" title={t('none_tills')} />;
-  return <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th>{t('state')}</th><th>{t('last_contact')}</th><th>{t('backlog')}</th><th>{t('version')}</th></tr></thead>
+  return <section><div class="table-box" tabIndex={0}><table><thead><tr><th>{t('store')}</th><th>{t('till')}</th><th>{t('state')}</th><th>{t('last_contact')}</th><th>{t('backlog')}</th><th>{t('version')}</th></tr></thead>
     <tbody>{rows.map((row) => <tr key={row.device} data-testid={'till-row-' + row.store + '-' + row.till}>
       <td><b>{nameOf(stores[row.store] || { fr: row.store })}</b></td><td><Ltr>{row.till}</Ltr></td>
       <td><TillState row={row} />{row.quarantined ? <span class="quiet under">{tx('quarantined', { count: row.quarantined })}</span> : null}</td>
       <td>{tx('ago', { time: ageText(row.contact_age_ms) })}</td>
       <td data-testid={'backlog-' + row.store + '-' + row.till} data-unsynced={row.unsynced} class={row.unsynced ? 'low' : 'quiet'}>{row.unsynced
         ? <span><b><Ltr>{row.unsynced}</Ltr></b>{row.oldest_age_ms !== null ? <span class="quiet">{' '}{tx('backlog_age', { time: ageText(row.oldest_age_ms) })}</span> : null}</span> : t('backlog_none')}</td>
-      <td class="quiet"><Ltr>{row.app}</Ltr></td></tr>)}</tbody></table></div>;
+      <td class="quiet"><Ltr>{row.app}</Ltr></td></tr>)}</tbody></table></div><SetAside rows={set_aside} stores={stores} /></section>;
 }
 
 function SignIn() {

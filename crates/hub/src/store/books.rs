@@ -16,7 +16,7 @@ pub(crate) struct BalanceRow {
 }
 
 /// A closing as a till wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClosingRow {
     pub stream: StreamId,
     pub seq: u64,
@@ -97,19 +97,12 @@ impl Tx<'_> {
             .optional()?)
     }
 
-    /// Whether a closing is known at this place.
-    pub fn is_closing(&self, stream: StreamId, seq: u64) -> StoreResult<bool> {
-        Ok(self
-            .conn
-            .prepare_cached("SELECT 1 FROM closing WHERE stream = ?1 AND seq = ?2")?
-            .exists(params![stream.0, to_sql(seq)?])?)
-    }
-
-    pub fn put_closing(&self, row: &ClosingRow) -> StoreResult<()> {
+    /// Keeps a closing; `branch` tells apart those at one place of a stream that forked.
+    pub fn put_closing(&self, row: &ClosingRow, branch: i64) -> StoreResult<()> {
         self.conn
             .prepare_cached(&format!(
-                "INSERT INTO closing ({CLOSING_COLUMNS})
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+                "INSERT INTO closing ({CLOSING_COLUMNS}, branch)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
             ))?
             .execute(params![
                 row.stream.0,
@@ -125,6 +118,7 @@ impl Tx<'_> {
                 row.takings_minor,
                 row.difference_minor,
                 row.perpetual_minor,
+                branch,
             ])?;
         Ok(())
     }
@@ -132,7 +126,7 @@ impl Tx<'_> {
     /// The latest closings, newest first; all of them without a limit.
     pub fn closings(&self, limit: Option<u32>) -> StoreResult<Vec<ClosingRow>> {
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT {CLOSING_COLUMNS} FROM closing ORDER BY wall DESC, stream, seq DESC LIMIT ?1"
+            "SELECT {CLOSING_COLUMNS} FROM closing ORDER BY wall DESC, stream, seq DESC, branch LIMIT ?1"
         ))?;
         // A negative limit is none.
         let mut rows = statement.query([limit.map_or(-1, i64::from)])?;

@@ -32,6 +32,22 @@ pub(crate) struct NewEvent<'a> {
     pub recv: i64,
 }
 
+/// An event that is in no sum.
+pub(crate) struct AsideRow {
+    pub stream: StreamId,
+    /// Of the till that owns the stream; none for the hub's own.
+    pub store: Option<StoreId>,
+    pub till: Option<TillId>,
+    pub seq: u64,
+    /// None for an event of another branch.
+    pub code: Option<String>,
+    pub bytes: Vec<u8>,
+    pub recv: i64,
+}
+
+/// Events of other branches that are looked through for those nobody adopted.
+const OTHER_BRANCHES_MAX: u32 = 10_000;
+
 const STREAM_COLUMNS: &str =
     "stream, device, store, till, public_key, head_seq, head_hash, signature, contact";
 
@@ -63,21 +79,24 @@ fn raw_stream(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawStream> {
     ))
 }
 
+fn store_id(text: Option<String>) -> StoreResult<Option<StoreId>> {
+    text.map(|text| StoreId::new(&text))
+        .transpose()
+        .map_err(|_| StoreError::Corrupt("stream"))
+}
+
+fn till_id(text: Option<String>) -> StoreResult<Option<TillId>> {
+    text.map(|text| TillId::new(&text))
+        .transpose()
+        .map_err(|_| StoreError::Corrupt("stream"))
+}
+
 fn stream_row(raw: RawStream) -> StoreResult<StreamRow> {
-    let corrupt = |_| StoreError::Corrupt("stream");
     Ok(StreamRow {
         stream: stream_id(raw.0)?,
         device: DeviceId(uuid(raw.1)?),
-        store: raw
-            .2
-            .map(|s| StoreId::new(&s))
-            .transpose()
-            .map_err(corrupt)?,
-        till: raw
-            .3
-            .map(|s| TillId::new(&s))
-            .transpose()
-            .map_err(corrupt)?,
+        store: store_id(raw.2)?,
+        till: till_id(raw.3)?,
         public_key: raw.4,
         head_seq: from_sql(raw.5)?,
         head_hash: digest(raw.6)?,
@@ -275,6 +294,46 @@ impl Tx<'_> {
             )?
             .query_row([device.0.as_bytes()], |row| row.get(0))?;
         from_sql(count)
+    }
+
+    /// The latest quarantined events of all streams.
+    pub fn set_aside(&self, limit: u32) -> StoreResult<Vec<AsideRow>> {
+        self.aside_rows(
+            "SELECT q.stream, q.seq, q.code, e.bytes, q.recv, s.store, s.till
+             FROM quarantine q
+             JOIN event e ON e.stream = q.stream AND e.seq = q.seq
+             JOIN stream s ON s.stream = q.stream
+             ORDER BY q.recv DESC, q.seq DESC LIMIT ?1",
+            [limit],
+        )
+    }
+
+    /// The latest events of other branches of forked streams, adopted since or not.
+    pub fn other_branches(&self) -> StoreResult<Vec<AsideRow>> {
+        self.aside_rows(
+            "SELECT c.stream, c.seq, NULL, c.bytes, c.recv, s.store, s.till
+             FROM contested c JOIN stream s ON s.stream = c.stream
+             ORDER BY c.recv DESC, c.seq DESC LIMIT ?1",
+            [OTHER_BRANCHES_MAX],
+        )
+    }
+
+    fn aside_rows(&self, sql: &str, params: impl rusqlite::Params) -> StoreResult<Vec<AsideRow>> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(AsideRow {
+                stream: stream_id(row.get(0)?)?,
+                seq: from_sql(row.get(1)?)?,
+                code: row.get(2)?,
+                bytes: row.get(3)?,
+                recv: row.get(4)?,
+                store: store_id(row.get(5)?)?,
+                till: till_id(row.get(6)?)?,
+            });
+        }
+        Ok(found)
     }
 
     /// Keeps another branch of a stream.

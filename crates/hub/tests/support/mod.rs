@@ -7,8 +7,9 @@ use domain::catalog::{Language, Names, StockClass};
 use domain::config::{KeyAlgorithm, Rate, StoreConfig, TaxRate, TaxRounding};
 use domain::entropy::Entropy;
 use domain::event::{
-    CountReason, Counted, Event, Fact, MAIN_ZONE, Reversed, SaleBody, SaleLine, StockCounted,
-    StreamOpened, StreamReason, TaxTotal, Tender, TenderKind, chain_hash, genesis_hash,
+    CashMoved, CashMovement, CountReason, Counted, DrawerOpened, DrawerReason, Event, Fact,
+    MAIN_ZONE, Reversed, SaleBody, SaleLine, ShiftClosed, ShiftTotals, SlipNumber, StockCounted,
+    StreamHead, StreamOpened, StreamReason, TaxTotal, Tender, TenderKind, chain_hash, genesis_hash,
 };
 use domain::ids::{
     Digest, EventId, LocationId, PriceListId, SaleId, ShiftId, StoreId, StreamId, TaxCategory,
@@ -335,6 +336,12 @@ impl Till {
         self.request(Some(self.push(1, self.head())))
     }
 
+    /// The number of a receipt that is written next.
+    pub fn number(&self) -> String {
+        let (store, till) = (&self.enrolled.store, &self.enrolled.till);
+        domain::number::receipt_number(store, till, self.stream, 2026, self.head())
+    }
+
     /// A sale of `units` for `price_minor` each, paid in cash; negative units are a return.
     pub fn sale(&mut self, variant: VariantId, units: i64, price_minor: i64) -> SaleBody {
         let rate = Rate::percent(19.into()).expect("rate");
@@ -342,8 +349,8 @@ impl Till {
         let split = domain::tax::extract(total_minor, rate).expect("tax");
         SaleBody {
             sale: SaleId(self.entropy.next_uuid(WALL)),
-            number: "N".to_owned(),
-            number_seq: 1,
+            number: self.number(),
+            number_seq: self.head(),
             business_date: "2026-11-22".parse().expect("date"),
             shift: ShiftId(uuid::Uuid::nil()),
             cashier: UserId(uuid::Uuid::nil()),
@@ -388,6 +395,67 @@ impl Till {
         }
     }
 
+    /// Money taken out of the drawer, under any number.
+    pub fn cash_moved(&self, number: String) -> Fact {
+        Fact::CashMoved(CashMoved {
+            shift: ShiftId(uuid::Uuid::nil()),
+            movement: CashMovement::PayOut,
+            slip: SlipNumber {
+                number,
+                number_seq: 1,
+            },
+            business_date: "2026-11-22".parse().expect("date"),
+            amount_minor: 1_000,
+            reason: "test".to_owned(),
+            user: UserId(uuid::Uuid::nil()),
+            approved_by: None,
+        })
+    }
+
+    /// The drawer opened without a sale, under any number.
+    pub fn drawer_opened(&self, number: String) -> Fact {
+        Fact::DrawerOpened(DrawerOpened {
+            shift: ShiftId(uuid::Uuid::nil()),
+            user: UserId(uuid::Uuid::nil()),
+            reason: DrawerReason::NoSale,
+            slip: Some(SlipNumber {
+                number,
+                number_seq: 1,
+            }),
+            note: None,
+        })
+    }
+
+    /// A shift with this much in the drawer is closed.
+    pub fn close_shift(&mut self, z_number: u64, expected: i64, counted: i64) -> u64 {
+        let head = self.head();
+        let fact = Fact::ShiftClosed(ShiftClosed {
+            shift: ShiftId(uuid::Uuid::nil()),
+            z_number,
+            user: UserId(uuid::Uuid::nil()),
+            approved_by: None,
+            from_seq: 1,
+            to: StreamHead {
+                stream: self.stream,
+                seq: head,
+                hash: self.hash(head),
+            },
+            totals: ShiftTotals {
+                takings_minor: expected,
+                expected_minor: expected,
+                ..ShiftTotals::default()
+            },
+            count: BTreeMap::new(),
+            counted_minor: counted,
+            difference_minor: counted - expected,
+            perpetual_minor: expected,
+            blind: false,
+            deposit: BTreeMap::new(),
+            paper: None,
+        });
+        self.append(&fact)
+    }
+
     pub fn sell(&mut self, variant: VariantId, units: i64, price_minor: i64) -> u64 {
         let sale = self.sale(variant, units, price_minor);
         self.append(&Fact::SaleCompleted(sale))
@@ -397,7 +465,7 @@ impl Till {
         let mirror = self.sale(variant, -units, price_minor);
         self.append(&Fact::Reversed(Reversed {
             of,
-            of_number: "N".to_owned(),
+            of_number: mirror.number.clone(),
             reason: "test".to_owned(),
             mirror,
         }))
