@@ -441,6 +441,18 @@ fn a_store_takes_its_law_from_the_country_s_pack() {
         2,
         "what is not given stays"
     );
+    assert!(store("LM").receipt_code, "on unless it is switched off");
+    for on in ["false", "true"] {
+        let switched = [&again[..6], &["--receipt-code", on]].concat();
+        let changed = json(data, &switched, "", 0);
+        assert_eq!(
+            (&changed["receipt_code"], &changed["drawers"]),
+            (&(on == "true").into(), &2.into())
+        );
+        let kept = stores(data);
+        let lm = kept.iter().find(|config| config.store.as_str() == "LM");
+        assert_eq!(lm.map(|config| config.receipt_code), Some(on == "true"));
+    }
     let too_many = [
         "store",
         "rules",

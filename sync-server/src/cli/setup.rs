@@ -211,6 +211,9 @@ pub struct StoreRules {
     /// Discount above which a manager signs, hundredths of a percent.
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     discount_limit_bp: Option<u32>,
+    /// Receipts print the signed code by which anybody can check them.
+    #[arg(long)]
+    receipt_code: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -228,7 +231,7 @@ pub enum StoreCommand {
         #[arg(long, value_name = "FILE")]
         pack: Option<std::path::PathBuf>,
     },
-    /// Change how a store keeps its drawers and when a manager signs; what is not given stays.
+    /// Change how a store keeps its drawers, when a manager signs and what receipts carry; what is not given stays.
     Rules(StoreRules),
     /// List stores and locations.
     List {
@@ -292,16 +295,22 @@ fn change_rules(context: &Context, rules: &StoreRules) -> anyhow::Result<Output>
     *limit = rules.over_short_limit_minor.unwrap_or(*limit);
     let limit = &mut config.discount_limit_bp;
     *limit = rules.discount_limit_bp.unwrap_or(*limit);
+    config.receipt_code = rules.receipt_code.unwrap_or(config.receipt_code);
     hub.update_store(&config)?;
     Output::new(
         format!(
-            "store {}: {} drawer(s) a till, {} counts\n",
+            "store {}: {} drawer(s) a till, {} counts, receipts {} code\n",
             config.store,
             config.drawer.drawers,
             if config.drawer.blind_count {
                 "blind"
             } else {
                 "open"
+            },
+            if config.receipt_code {
+                "with their"
+            } else {
+                "without a"
             }
         ),
         json!({
@@ -312,6 +321,7 @@ fn change_rules(context: &Context, rules: &StoreRules) -> anyhow::Result<Output>
             "pay_out_limit_minor": config.drawer.pay_out_limit_minor,
             "over_short_limit_minor": config.over_short_limit_minor,
             "discount_limit_bp": config.discount_limit_bp,
+            "receipt_code": config.receipt_code,
         }),
     )
 }
