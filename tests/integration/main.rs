@@ -3,5 +3,6 @@
 mod accounts;
 mod import;
 mod last_unit;
+mod running;
 mod sale;
 mod streams;
