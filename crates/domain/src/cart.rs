@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Names, StockClass};
 use crate::config::{CashRounding, DocumentLevy, Rate, TaxRounding};
-use crate::event::{LevyCharged, Override, TaxTotal, Tender};
+use crate::event::{GoodsLine, LevyCharged, Override, TaxTotal, Tender};
 use crate::ids::{SaleId, TaxCategory, VariantId};
 use crate::money::{Currency, MINOR_MAX, MoneyError, allocate};
 use crate::quantity::{QUANTITY_MAX, Quantity};
@@ -91,6 +91,8 @@ pub struct NewLine {
     pub rate: Rate,
     /// Stock class at the location.
     pub class: StockClass,
+    /// What one unit is made of, for a kit; empty otherwise.
+    pub components: Vec<GoodsLine>,
 }
 
 /// A line of the cart.
@@ -120,6 +122,9 @@ pub struct CartLine {
     pub rate: Rate,
     /// Stock class.
     pub class: StockClass,
+    /// What one unit is made of, for a kit.
+    #[serde(default)]
+    pub components: Vec<GoodsLine>,
 }
 
 /// A sale that is being rung up.
@@ -200,6 +205,7 @@ impl Cart {
             tax: new.tax,
             rate: new.rate,
             class: new.class,
+            components: new.components,
         });
         Ok(line)
     }
@@ -297,6 +303,32 @@ impl CartLine {
             && self.tax == new.tax
             && self.rate == new.rate
             && self.class == new.class
+            && self.components == new.components
+    }
+
+    /// What `quantity` of the line is made of, for a kit. Shares of a unit are rounded to thousandths, half up.
+    pub fn components_of(&self, quantity: Quantity) -> Vec<GoodsLine> {
+        let share = |part: &GoodsLine| {
+            let product = i128::from(part.quantity.0) * i128::from(quantity.0);
+            // Both are at most a million units, so the product of their thousandths is far from the limit.
+            let rounded = (product + 500).div_euclid(1_000);
+            let limited = rounded.clamp(i128::from(-QUANTITY_MAX), i128::from(QUANTITY_MAX));
+            GoodsLine {
+                quantity: Quantity(i64::try_from(limited).unwrap_or(0)),
+                ..part.clone()
+            }
+        };
+        self.components.iter().map(share).collect()
+    }
+
+    /// Whether selling it spends a right.
+    pub fn is_strict(&self) -> bool {
+        let strict = |part: &GoodsLine| part.class == StockClass::Strict;
+        if self.components.is_empty() {
+            self.class == StockClass::Strict
+        } else {
+            self.components.iter().any(strict)
+        }
     }
 
     /// Unit price times quantity, rounded half away from zero to minor units.

@@ -4,6 +4,10 @@
 //! fixed when it is written: they are hashed as stored, sent as stored and never re-serialised.
 //! No body holds personal data: staff and customers are opaque references.
 
+mod goods;
+
+pub use goods::*;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -189,6 +193,34 @@ facts! {
     ClockJumped(ClockJumped) = 1,
     /// Stock was counted: an anchor, not a delta.
     StockCounted(StockCounted) = 1,
+    /// A device learned of counts that others made.
+    CountLearned(CountLearned) = 1,
+    /// Goods came from a supplier.
+    GoodsReceived(GoodsReceived) = 1,
+    /// Stock was put right, with a reason.
+    StockAdjusted(StockAdjusted) = 1,
+    /// Goods left a location for another.
+    TransferSent(TransferSent) = 1,
+    /// Goods arrived from another location.
+    TransferReceived(TransferReceived) = 1,
+    /// Goods between two locations were lost.
+    TransferLost(TransferLost) = 1,
+    /// Goods went from one zone of a location to another.
+    ZoneMoved(ZoneMoved) = 1,
+    /// What was promised online was handed over.
+    OrderPicked(OrderPicked) = 1,
+    /// The hub gave a till the right to sell units of strict variants.
+    RightsGranted(RightsMoved) = 1,
+    /// A till gave rights back to the hub.
+    RightsReturned(RightsMoved) = 1,
+    /// A till passed rights on to another till.
+    RightsPassed(RightsMoved) = 1,
+    /// A stream ended: nobody waits for it any more.
+    StreamSealed(StreamSealed) = 1,
+    /// Something was settled that a person should look at.
+    IncidentRaised(IncidentRaised) = 1,
+    /// A person looked at it.
+    IncidentResolved(IncidentResolved) = 1,
 }
 
 /// Why a stream begins.
@@ -380,6 +412,9 @@ pub struct SaleLine {
     pub tax_minor: i64,
     /// Stock class that held at the location.
     pub class: StockClass,
+    /// What the line is made of, for a kit: these leave the shelf instead of the variant itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<GoodsLine>,
 }
 
 /// Net and tax of one rate over a whole receipt.
@@ -435,6 +470,8 @@ pub enum OverrideKind {
     Reversal,
     /// More cash in one sale than the law lets pass unasked.
     CashCeiling,
+    /// A strict variant without a right to it.
+    NoRight,
 }
 
 /// A manager's approval, kept inside the event it made possible.
@@ -999,43 +1036,6 @@ impl ClockJumped {
         })
     }
 }
-
-/// Body of [`Fact::StockCounted`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StockCounted {
-    /// Location counted.
-    pub location: LocationId,
-    /// Zone counted; `main` unless the location is divided.
-    pub zone: String,
-    /// What the author had folded of every stream: events in the cut lie before the count.
-    pub cut: BTreeMap<StreamId, u64>,
-    /// Quantities found. A variant that is not listed was not counted.
-    pub items: Vec<Counted>,
-    /// What the count is for.
-    pub reason: CountReason,
-}
-
-/// One counted variant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
-    /// Variant.
-    pub variant: VariantId,
-    /// Quantity found.
-    pub quantity: Quantity,
-}
-
-/// Why stock was counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CountReason {
-    /// Opening stock of an import.
-    Opening,
-    /// A physical count.
-    Count,
-}
-
-/// Zone of a location that is not divided.
-pub const MAIN_ZONE: &str = "main";
 
 #[cfg(test)]
 mod tests {

@@ -83,6 +83,22 @@ uuid_id!(
     JobId
 );
 uuid_id!(
+    /// A document of the stockroom: a receipt of goods, an adjustment, a count.
+    DocumentId
+);
+uuid_id!(
+    /// Goods on their way from one location to another.
+    TransferId
+);
+uuid_id!(
+    /// Units promised to a shopper of the online channel.
+    PromiseId
+);
+uuid_id!(
+    /// Something that a person should look at.
+    IncidentId
+);
+uuid_id!(
     /// One request at the door; the same id always gets the same answer.
     RequestId
 );

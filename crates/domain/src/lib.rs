@@ -4,7 +4,7 @@
 //! so the same input gives the same output on a handheld, a desktop till, the server and the simulator.
 //!
 //! Start reading at [`event`] (the facts that travel), then [`cart`] and [`sale`] (how one comes about),
-//! then [`stock`] (what the facts mean for the shelf).
+//! then [`stock`] (what the facts mean for the shelf) and [`escrow`] (who may sell the last unit).
 
 pub mod event;
 
@@ -27,6 +27,7 @@ pub mod tax;
 pub mod period;
 pub mod posting;
 pub mod shift;
+pub mod escrow;
 pub mod stock;
 
 pub mod signature;

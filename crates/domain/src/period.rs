@@ -57,7 +57,7 @@ impl PeriodTotals {
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
             | Fact::ClockJumped(_)
-            | Fact::StockCounted(_) => {}
+            | crate::goods_facts!() => {}
         }
         for posting in postings(fact)? {
             add(

@@ -1,13 +1,16 @@
 //! Double entry: what each fact moves between accounts. Debits are positive, credits negative, and every
 //! fact's postings sum to zero, in money and per variant.
 
+use crate::catalog::StockClass;
 use crate::config::Rate;
 use crate::event::{CashMovement, Fact, SaleBody, TenderKind};
-use crate::ids::{LocationId, VariantId};
+use crate::ids::VariantId;
 use crate::money::MoneyError;
 use crate::quantity::Quantity;
 use crate::shift::kept_by_kind;
 use crate::stock::movements;
+
+pub use crate::stock::StockAccount;
 
 /// A money account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +109,7 @@ pub fn postings(fact: &Fact) -> Result<Vec<Posting>, MoneyError> {
         | Fact::PinReset(_)
         | Fact::SignInBlocked(_)
         | Fact::ClockJumped(_)
-        | Fact::StockCounted(_) => Vec::new(),
+        | crate::goods_facts!() => Vec::new(),
     };
     Ok(postings
         .into_iter()
@@ -176,15 +179,6 @@ pub fn imbalance(postings: &[Posting]) -> Result<i64, MoneyError> {
         .ok_or(MoneyError::Overflow)
 }
 
-/// A stock account.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StockAccount {
-    /// What a location holds.
-    Location(LocationId),
-    /// What customers took.
-    Customer,
-}
-
 /// One entry of goods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StockPosting {
@@ -196,23 +190,43 @@ pub struct StockPosting {
     pub quantity: Quantity,
 }
 
-/// The stock postings of a fact: what leaves a location is with a customer. A count is no movement and
-/// posts nothing; its difference is a report of the fold.
+/// The stock postings of a fact: what leaves a location is with a customer, in transit, damaged or gone. A count is no
+/// movement and posts nothing; its difference is a report of the fold.
 pub fn stock_postings(fact: &Fact) -> Vec<StockPosting> {
     let mut postings = Vec::new();
     for movement in movements(fact) {
-        let (variant, delta) = (movement.variant, movement.delta);
-        postings.push(StockPosting {
-            account: StockAccount::Location(movement.location),
-            variant,
-            quantity: delta,
-        });
-        let customer = Quantity(delta.0.saturating_neg());
-        postings.push(StockPosting {
-            account: StockAccount::Customer,
-            variant,
-            quantity: customer,
-        });
+        let (variant, delta) = (movement.variant, movement.moved.delta);
+        let location = StockAccount::Location(movement.location);
+        exchange(&mut postings, variant, delta, location, movement.against);
+    }
+    if let Fact::TransferLost(lost) = fact {
+        for line in lost
+            .lines
+            .iter()
+            .filter(|line| line.class != StockClass::Untracked)
+        {
+            let (gone, transit) = (StockAccount::Adjusted, StockAccount::Transit(lost.transfer));
+            exchange(&mut postings, line.variant, line.quantity, gone, transit);
+        }
     }
     postings
+}
+
+fn exchange(
+    postings: &mut Vec<StockPosting>,
+    variant: VariantId,
+    quantity: Quantity,
+    debit: StockAccount,
+    credit: StockAccount,
+) {
+    postings.push(StockPosting {
+        account: debit,
+        variant,
+        quantity,
+    });
+    postings.push(StockPosting {
+        account: credit,
+        variant,
+        quantity: Quantity(quantity.0.saturating_neg()),
+    });
 }

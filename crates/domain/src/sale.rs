@@ -7,9 +7,12 @@ use crate::cart::{
 };
 use crate::cash::round_cash;
 use crate::config::{CashRounding, Rate};
-use crate::event::{Override, OverrideKind, SaleBody, SaleLine, TaxTotal, Tender, TenderKind};
+use crate::event::{
+    GoodsLine, Override, OverrideKind, SaleBody, SaleLine, TaxTotal, Tender, TenderKind,
+};
 use crate::ids::{LocationId, PriceListId, SaleId, ShiftId, UserId};
 use crate::money::MINOR_MAX;
+use crate::quantity::QUANTITY_MAX;
 use crate::time::BusinessDate;
 
 /// Why a sale could not be completed. Variants are checked in this order.
@@ -260,6 +263,7 @@ fn sale_line((line, priced): (&CartLine, PricedLine)) -> SaleLine {
         net_minor: priced.net_minor,
         tax_minor: priced.tax_minor,
         class: line.class,
+        components: line.components_of(line.quantity),
     }
 }
 
@@ -279,6 +283,8 @@ fn still_matters(noted: &Override, cart: &Cart) -> bool {
     match (noted.kind, noted.line, line) {
         (OverrideKind::Reversal | OverrideKind::CashCeiling, _, _) => true,
         (_, Some(_), None) => false,
+        (OverrideKind::NoRight, _, Some(line)) => line.is_strict(),
+        (OverrideKind::NoRight, None, None) => false,
         (OverrideKind::Price, _, Some(line)) => line.unit_minor != line.list_minor,
         (OverrideKind::Discount, _, Some(line)) => line.discount != Discount::None,
         (OverrideKind::Discount, None, None) => cart.discount != Discount::None,
@@ -332,7 +338,15 @@ fn mirror_line(line: &SaleLine) -> SaleLine {
         total_minor: line.total_minor.saturating_neg(),
         net_minor: line.net_minor.saturating_neg(),
         tax_minor: line.tax_minor.saturating_neg(),
+        components: line.components.iter().map(mirror_part).collect(),
         ..line.clone()
+    }
+}
+
+fn mirror_part(part: &GoodsLine) -> GoodsLine {
+    GoodsLine {
+        quantity: crate::quantity::Quantity(part.quantity.0.saturating_neg()),
+        ..part.clone()
     }
 }
 
@@ -400,6 +414,12 @@ pub enum SaleFault {
     #[error("line {line}: net and tax do not give the total")]
     LineTax {
         /// Number of the line.
+        line: u32,
+    },
+    /// A kit's part has another sign than its line, or is too much.
+    #[error("the parts of line {line} do not fit it")]
+    Components {
+        /// Line.
         line: u32,
     },
     /// The taxes are not the sums of the lines per rate, each rate once, ascending.
@@ -473,6 +493,13 @@ fn check_line(line: &SaleLine) -> Result<(), SaleFault> {
     }
     if i128::from(line.net_minor) + i128::from(line.tax_minor) != total {
         return Err(SaleFault::LineTax { line: line.line });
+    }
+    let fits = |part: &GoodsLine| {
+        part.quantity.0.signum() == line.quantity.0.signum()
+            && part.quantity.0.unsigned_abs() <= QUANTITY_MAX.unsigned_abs()
+    };
+    if !line.components.iter().all(fits) {
+        return Err(SaleFault::Components { line: line.line });
     }
     Ok(())
 }

@@ -177,6 +177,7 @@ fn samples() -> BTreeMap<(&'static str, u32), (Value, Value)> {
         json!({
             "levies": [{"code": "stamp", "minor": 100}],
             "tenders": [{"kind": "card", "amount_minor": 20000, "reference": "481516"}, {"kind": "cash", "amount_minor": 21000}],
+            "lines": [with(&sale["lines"][0], json!({"components": [{"variant": id(13), "quantity": 3000, "class": "strict"}]}))],
             "cash_stamp_bp": 25, "overrides": [{"kind": "discount", "by": id(6), "line": 1}, {"kind": "price", "by": id(6)}]
         }),
     );
@@ -244,7 +245,92 @@ fn samples() -> BTreeMap<(&'static str, u32), (Value, Value)> {
         "location": "LM", "zone": "main", "cut": {stream.as_str(): 41}, "items": [{"variant": id(5), "quantity": 20000}],
         "reason": "opening"
     });
+    let stock_full = with(
+        &stock,
+        json!({
+            "items": [{"variant": id(5), "quantity": 20000, "expected": 21000}], "document": id(9), "user": id(4)
+        }),
+    );
+    let place = json!({"stream": stream, "seq": 41});
+    let goods = json!([{"variant": id(5), "quantity": 12000, "class": "strict"}]);
+    let noted = json!([{"kind": "no_right", "by": id(6)}]);
+    let received =
+        json!({"document": id(9), "location": "LM", "zone": "main", "lines": goods, "user": id(4)});
+    let adjusted = json!({
+        "document": id(9), "location": "LM", "zone": "main", "reason": "damaged",
+        "lines": [{"variant": id(5), "quantity": -1000, "class": "shelf"}], "user": id(4)
+    });
+    let sent = json!({"transfer": id(10), "from": "LM", "zone": "main", "to": "TC", "lines": goods, "user": id(4)});
+    let arrived = json!({"transfer": id(10), "from": "LM", "to": "TC", "zone": "main", "lines": goods, "user": id(4)});
+    let lost = json!({"transfer": id(10), "from": "LM", "to": "TC", "lines": goods, "user": id(4)});
+    let rezoned = json!({
+        "document": id(9), "location": "LM", "from_zone": "reserve", "to_zone": "main", "lines": goods, "user": id(4)
+    });
+    let picked = json!({"promise": id(11), "location": "LM", "zone": "main", "lines": goods});
+    let rights = json!({
+        "to": stream, "epoch": 3, "lines": [{"variant": id(5), "location": "LM", "total": 9000}]
+    });
+    let rights_full = with(
+        &rights,
+        json!({"lines": [{"variant": id(5), "location": "LM", "total": 9000, "lease_end": 1795950000000_i64}]}),
+    );
+    let raised = json!({"incident": id(12), "kind": "oversold"});
     BTreeMap::from([
+        (
+            ("GoodsReceived", 1),
+            (
+                with(
+                    &received,
+                    json!({"reference": "BL-2291", "included_in": place}),
+                ),
+                received,
+            ),
+        ),
+        (
+            ("StockAdjusted", 1),
+            (
+                with(
+                    &adjusted,
+                    json!({"note": "semelle décollée", "overrides": noted}),
+                ),
+                adjusted,
+            ),
+        ),
+        (
+            ("TransferSent", 1),
+            (with(&sent, json!({"overrides": noted})), sent),
+        ),
+        (("TransferReceived", 1), same(arrived)),
+        (("TransferLost", 1), same(lost)),
+        (("ZoneMoved", 1), same(rezoned)),
+        (
+            ("OrderPicked", 1),
+            (with(&picked, json!({"user": id(4)})), picked),
+        ),
+        (("CountLearned", 1), same(json!({"counts": [place]}))),
+        (("RightsGranted", 1), (rights_full.clone(), rights.clone())),
+        (("RightsReturned", 1), same(rights.clone())),
+        (("RightsPassed", 1), (rights_full, rights)),
+        (
+            ("StreamSealed", 1),
+            same(json!({"stream": stream, "seq": 41, "reason": "lost"})),
+        ),
+        (
+            ("IncidentRaised", 1),
+            (
+                with(
+                    &raised,
+                    json!({
+                        "location": "LM", "variant": id(5), "quantity": -1000, "stream": stream, "story": [place]
+                    }),
+                ),
+                raised,
+            ),
+        ),
+        (
+            ("IncidentResolved", 1),
+            same(json!({"incident": id(12), "note": "compté : 3 paires"})),
+        ),
         (
             ("StreamOpened", 1),
             (
@@ -338,6 +424,6 @@ fn samples() -> BTreeMap<(&'static str, u32), (Value, Value)> {
             ("ClockJumped", 1),
             same(json!({"expected_wall": 1795345200000_i64, "found_wall": 0})),
         ),
-        (("StockCounted", 1), same(stock)),
+        (("StockCounted", 1), (stock_full, stock)),
     ])
 }

@@ -11,7 +11,7 @@ use domain::event::{
 use domain::ids::{DeviceId, Digest, EventId, LocationId, StoreId, StreamId};
 use domain::money::Currency;
 use domain::number::number_prefix;
-use domain::stock::EventRef;
+use domain::stock::{self, EventRef};
 use domain::time::{Hlc, Now};
 use sync_protocol::{
     DECODED_BYTES_MAX, PROTOCOL, PUSH_BYTES_MAX, PUSH_EVENTS_MAX, ProtocolError, Push, Quarantined,
@@ -39,6 +39,8 @@ pub const QUARANTINE_CODES: &[&str] = &[
     "bad_body",
     "bad_opening",
     "sale_does_not_hold",
+    "goods_do_not_hold",
+    "not_the_hub",
     "unknown_location",
     "foreign_location",
     "foreign_number",
@@ -588,6 +590,19 @@ impl Intake<'_, '_> {
                     Ok(())
                 }
             }
+            Fact::GoodsReceived(_)
+            | Fact::StockAdjusted(_)
+            | Fact::TransferSent(_)
+            | Fact::TransferReceived(_)
+            | Fact::TransferLost(_)
+            | Fact::ZoneMoved(_)
+            | Fact::OrderPicked(_) => self.check_goods(fact),
+            Fact::CountLearned(_) | Fact::RightsReturned(_) | Fact::RightsPassed(_) => Ok(()),
+            // Only the hub grants, seals and settles.
+            Fact::RightsGranted(_)
+            | Fact::StreamSealed(_)
+            | Fact::IncidentRaised(_)
+            | Fact::IncidentResolved(_) => Err("not_the_hub"),
             Fact::ShiftOpened(_)
             | Fact::CartVoided(_)
             | Fact::LineVoided(_)
@@ -602,6 +617,13 @@ impl Intake<'_, '_> {
             | Fact::Adopted(_)
             | Fact::ClockJumped(_) => Ok(()),
         }
+    }
+
+    fn check_goods(&self, fact: &Fact) -> Verdict {
+        for movement in stock::movements(fact) {
+            self.check_location(&movement.location)?;
+        }
+        stock::check(fact).map_err(|_| "goods_do_not_hold")
     }
 
     /// A till's goods are those of its own store: another one's shelf is that store's tills' to move, or head office's.

@@ -5,10 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::event::{Event, Fact, SaleBody, StockCounted};
+use domain::event::{
+    ALL_ZONES, CountLearned, Event, Fact, MAIN_ZONE, SaleBody, StockCounted, StreamPos,
+};
 use domain::ids::{EventId, LocationId, StoreId, TillId, VariantId};
+use domain::posting;
 use domain::quantity::Quantity;
-use domain::stock::{self, Anchor, EventRef};
+use domain::stock::{self, Anchor, EventRef, StockAccount};
 use sync_protocol::FeedName;
 use sync_protocol::feed::{AnchorRef, StockRow};
 
@@ -60,9 +63,11 @@ impl<'t, 'c> Fold<'t, 'c> {
         for (key, movement) in kept_movements(at, fact) {
             self.movement(key, movement, origin.branch)?;
         }
+        self.set_aside(fact)?;
         book(self.tx, origin, at, fact)?;
         match fact {
             Fact::StockCounted(count) => self.count(at, count)?,
+            Fact::CountLearned(learned) => self.learned(at, learned)?,
             Fact::SaleCompleted(sale) => self.takings(origin, sale, false)?,
             Fact::Reversed(reversed) => self.takings(origin, &reversed.mirror, true)?,
             Fact::StreamOpened(_)
@@ -80,7 +85,20 @@ impl<'t, 'c> Fold<'t, 'c> {
             | Fact::PeriodClosed(_)
             | Fact::ClosingSupplemented(_)
             | Fact::Adopted(_)
-            | Fact::ClockJumped(_) => {}
+            | Fact::ClockJumped(_)
+            | Fact::GoodsReceived(_)
+            | Fact::StockAdjusted(_)
+            | Fact::TransferSent(_)
+            | Fact::TransferReceived(_)
+            | Fact::TransferLost(_)
+            | Fact::ZoneMoved(_)
+            | Fact::OrderPicked(_)
+            | Fact::RightsGranted(_)
+            | Fact::RightsReturned(_)
+            | Fact::RightsPassed(_)
+            | Fact::StreamSealed(_)
+            | Fact::IncidentRaised(_)
+            | Fact::IncidentResolved(_) => {}
         }
         Ok(())
     }
@@ -112,17 +130,78 @@ impl<'t, 'c> Fold<'t, 'c> {
         branch: i64,
     ) -> Result<(), FoldError> {
         self.touch(&key);
+        let is_new = !self.tx.has_stock(&key)?;
         self.tx.insert_movement(&key, &movement, branch)?;
+        if is_new {
+            // A count of the whole location may stand for this zone already.
+            return self.add_up_again(&key);
+        }
         let mut state = self.tx.stock(&key)?;
         let anchor = self.tx.anchor_of(&key, &state)?;
         if counts(&movement, anchor.as_ref()) {
             state.quantity = state
                 .quantity
-                .checked_add(movement.delta)
+                .checked_add(movement.moved.delta)
                 .ok_or(FoldError::Overflow)?;
         }
         self.tx.put_stock(&key, &state)?;
         Ok(())
+    }
+
+    fn add_up_again(&mut self, key: &StockKey) -> Result<(), FoldError> {
+        self.touch(key);
+        let anchors = self.tx.anchors(key)?;
+        let state = add_up(stock::winner(&anchors), &self.tx.movements(key)?)?;
+        self.tx.put_stock(key, &state)?;
+        Ok(())
+    }
+
+    fn set_aside(&mut self, fact: &Fact) -> Result<(), FoldError> {
+        for (account, variant, quantity) in kept_aside(fact) {
+            if !self.tx.add_held(&account, variant, quantity)? {
+                return Err(FoldError::Overflow);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the stream does from here on lies after these counts. Only where later events of it were folded already,
+    /// as beside a fork, do their shelves come out otherwise.
+    fn learned(&mut self, at: &EventRef, learned: &CountLearned) -> Result<(), FoldError> {
+        let late = self
+            .tx
+            .stream(at.stream)?
+            .is_some_and(|row| row.head_seq > at.seq);
+        let place = StreamPos {
+            stream: at.stream,
+            seq: at.seq,
+        };
+        for count in &learned.counts {
+            self.tx.insert_learned(*count, place)?;
+            if late {
+                for key in self.tx.counted(*count)? {
+                    for key in self.shelves_of(&key)? {
+                        self.add_up_again(&key)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The shelves that a count of `key` is about: all zones where the whole location was counted.
+    fn shelves_of(&self, key: &StockKey) -> StoreResult<Vec<StockKey>> {
+        if key.zone != ALL_ZONES {
+            return Ok(vec![key.clone()]);
+        }
+        let zones = self.tx.zones(key.variant, &key.location)?;
+        let mut zones: BTreeSet<String> = zones.into_iter().map(|(zone, _)| zone).collect();
+        zones.insert(MAIN_ZONE.to_owned());
+        let shelf = |zone| StockKey {
+            zone,
+            ..key.clone()
+        };
+        Ok(zones.into_iter().map(shelf).collect())
     }
 
     fn count(&mut self, at: &EventRef, count: &StockCounted) -> Result<(), FoldError> {
@@ -133,19 +212,21 @@ impl<'t, 'c> Fold<'t, 'c> {
                 location: count.location.clone(),
                 zone: count.zone.clone(),
             };
-            self.touch(&key);
             self.tx.insert_anchor(&key, at.stream, at.seq, quantity)?;
-            let anchors = self.tx.anchors(&key)?;
-            let Some(winner) = stock::winner(&anchors) else {
-                continue;
-            };
-            // The newcomer may take the place from one count in favour of a third, so any change counts.
-            let stands = self.tx.stock(&key)?.anchor;
-            if winner.at != *at && stands == Some((winner.at.stream, winner.at.seq)) {
-                continue;
+            for key in self.shelves_of(&key)? {
+                self.touch(&key);
+                let anchors = self.tx.anchors(&key)?;
+                let Some(winner) = stock::winner(&anchors) else {
+                    continue;
+                };
+                // The newcomer may take the place from one count in favour of a third, so any change counts.
+                let stands = self.tx.stock(&key)?.anchor;
+                if winner.at != *at && stands == Some((winner.at.stream, winner.at.seq)) {
+                    continue;
+                }
+                let state = add_up(Some(winner), &self.tx.movements(&key)?)?;
+                self.tx.put_stock(&key, &state)?;
             }
-            let state = add_up(Some(winner), &self.tx.movements(&key)?)?;
-            self.tx.put_stock(&key, &state)?;
         }
         Ok(())
     }
@@ -240,13 +321,28 @@ pub(crate) fn kept_movements(
             location: movement.location,
             zone: movement.zone,
         };
-        let delta = movement.delta;
-        (key, KeptMovement { at, delta })
+        let moved = movement.moved;
+        (key, KeptMovement { at, moved })
     })
 }
 
+/// What an event moves between accounts that are kept although they are no shelf.
+pub(crate) fn kept_aside(fact: &Fact) -> impl Iterator<Item = (StockAccount, VariantId, Quantity)> {
+    let is_kept = |account: &StockAccount| match account {
+        StockAccount::Location(_) | StockAccount::Customer | StockAccount::Floor(_) => false,
+        StockAccount::Supplier
+        | StockAccount::Damaged(_)
+        | StockAccount::Transit(_)
+        | StockAccount::Adjusted => true,
+    };
+    posting::stock_postings(fact)
+        .into_iter()
+        .filter(move |posting| is_kept(&posting.account))
+        .map(|posting| (posting.account, posting.variant, posting.quantity))
+}
+
 fn counts(movement: &KeptMovement, anchor: Option<&Anchor>) -> bool {
-    anchor.is_none_or(|anchor| stock::is_after(&movement.at, movement.delta, anchor))
+    anchor.is_none_or(|anchor| stock::is_after(&movement.at, movement.moved, anchor))
 }
 
 /// A shelf from its winning count and all its movements.
@@ -258,7 +354,7 @@ pub(crate) fn add_up(
     let quantity = movements
         .iter()
         .filter(|movement| counts(movement, anchor))
-        .try_fold(start, |sum, movement| sum.checked_add(movement.delta))
+        .try_fold(start, |sum, movement| sum.checked_add(movement.moved.delta))
         .ok_or(FoldError::Overflow)?;
     Ok(StockState {
         quantity,
@@ -301,7 +397,7 @@ pub(crate) fn stock_row(
         quantity = quantity
             .checked_add(state.quantity)
             .ok_or(StoreError::Corrupt("stock"))?;
-        if zone == domain::event::MAIN_ZONE
+        if zone == MAIN_ZONE
             && let Some((stream, seq)) = state.anchor
         {
             let (at, cut) = tx.count_event(stream, seq)?;

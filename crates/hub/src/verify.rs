@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::config::KeyAlgorithm;
-use domain::event::{Event, Fact, chain_hash, genesis_hash};
-use domain::ids::{Digest, EventId, ShiftId, StoreId, StreamId, TillId};
+use domain::event::{ALL_ZONES, Event, Fact, MAIN_ZONE, StreamPos, chain_hash, genesis_hash};
+use domain::ids::{Digest, EventId, ShiftId, StoreId, StreamId, TillId, VariantId};
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use sync_protocol::{FeedName, SignedHead, sign};
 
 use crate::accept::registered_id;
 use crate::books;
-use crate::fold::{FoldError, add_sale, add_up, kept_movements, stock_row};
+use crate::fold::{FoldError, add_sale, add_up, kept_aside, kept_movements, stock_row};
 use crate::lifecycle::Hub;
 use crate::shops::to_row;
 use crate::store::{
@@ -53,6 +53,8 @@ pub struct FeedReport {
 struct Refold {
     anchors: BTreeMap<StockKey, Vec<Anchor>>,
     movements: BTreeMap<StockKey, Vec<KeptMovement>>,
+    learned: BTreeMap<StreamPos, BTreeMap<StreamId, u64>>,
+    held: BTreeMap<(String, VariantId), Quantity>,
     takings: BTreeMap<(String, String, String, String), TakingsRow>,
     shift_days: BTreeMap<ShiftId, String>,
     /// By store, till and account.
@@ -232,6 +234,10 @@ impl Refold {
         for (key, movement) in kept_movements(at, fact) {
             self.movements.entry(key).or_default().push(movement);
         }
+        for (account, variant, quantity) in kept_aside(fact) {
+            let sum = self.held.entry((account.code(), variant)).or_default();
+            *sum = sum.checked_add(quantity).ok_or(FoldError::Overflow)?;
+        }
         if let (Some(store), Some(till)) = (&row.store, &row.till) {
             self.book((store, till), at, fact)?;
         }
@@ -246,8 +252,17 @@ impl Refold {
                     self.anchors.entry(key).or_default().push(Anchor {
                         at: *at,
                         cut: count.cut.clone(),
+                        learned: BTreeMap::new(),
                         quantity,
                     });
+                }
+                Ok(())
+            }
+            Fact::CountLearned(learned) => {
+                for count in &learned.counts {
+                    let streams = self.learned.entry(*count).or_default();
+                    let seq = streams.entry(at.stream).or_insert(at.seq);
+                    *seq = at.seq.min(*seq);
                 }
                 Ok(())
             }
@@ -268,7 +283,20 @@ impl Refold {
             | Fact::PeriodClosed(_)
             | Fact::ClosingSupplemented(_)
             | Fact::Adopted(_)
-            | Fact::ClockJumped(_) => Ok(()),
+            | Fact::ClockJumped(_)
+            | Fact::GoodsReceived(_)
+            | Fact::StockAdjusted(_)
+            | Fact::TransferSent(_)
+            | Fact::TransferReceived(_)
+            | Fact::TransferLost(_)
+            | Fact::ZoneMoved(_)
+            | Fact::OrderPicked(_)
+            | Fact::RightsGranted(_)
+            | Fact::RightsReturned(_)
+            | Fact::RightsPassed(_)
+            | Fact::StreamSealed(_)
+            | Fact::IncidentRaised(_)
+            | Fact::IncidentResolved(_) => Ok(()),
         }
     }
 
@@ -323,12 +351,51 @@ impl Refold {
     }
 
     fn stock(&self) -> Result<BTreeMap<StockKey, StockState>, FoldError> {
-        let keys: BTreeSet<&StockKey> = self.anchors.keys().chain(self.movements.keys()).collect();
+        let mut keys: BTreeSet<StockKey> = self.movements.keys().cloned().collect();
+        for key in self.anchors.keys() {
+            // A count of the whole location is one of its main zone, if of no other.
+            let zone = if key.zone == ALL_ZONES {
+                MAIN_ZONE.to_owned()
+            } else {
+                key.zone.clone()
+            };
+            keys.insert(StockKey {
+                zone,
+                ..key.clone()
+            });
+        }
         keys.into_iter()
             .map(|key| {
-                let anchors = self.anchors.get(key).map_or(&[][..], Vec::as_slice);
-                let movements = self.movements.get(key).map_or(&[][..], Vec::as_slice);
-                Ok((key.clone(), add_up(stock::winner(anchors), movements)?))
+                let anchors = self.anchors_of(&key);
+                let movements = self.movements.get(&key).map_or(&[][..], Vec::as_slice);
+                let state = add_up(stock::winner(&anchors), movements)?;
+                Ok((key, state))
+            })
+            .collect()
+    }
+
+    fn anchors_of(&self, key: &StockKey) -> Vec<Anchor> {
+        let whole = StockKey {
+            zone: ALL_ZONES.to_owned(),
+            ..key.clone()
+        };
+        let of = |key: &StockKey| self.anchors.get(key).cloned().unwrap_or_default();
+        let whole = of(&whole).into_iter().map(|anchor| Anchor {
+            quantity: stock::share_of_whole(anchor.quantity, &key.zone),
+            ..anchor
+        });
+        of(key)
+            .into_iter()
+            .chain(whole)
+            .map(|anchor| {
+                let at = StreamPos {
+                    stream: anchor.at.stream,
+                    seq: anchor.at.seq,
+                };
+                Anchor {
+                    learned: self.learned.get(&at).cloned().unwrap_or_default(),
+                    ..anchor
+                }
             })
             .collect()
     }
@@ -345,6 +412,9 @@ fn verify_stock(tx: &Tx<'_>, refold: &Refold, findings: &mut Findings) -> StoreR
             key.zone,
             state.quantity.thousandths()
         ));
+    }
+    if tx.held()? != refold.held {
+        findings.note(|| "stock: what is in transit, damaged or gone is not what moved".to_owned());
     }
     match refold.stock() {
         Err(error) => findings.note(|| format!("stock: {error}")),

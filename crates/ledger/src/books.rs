@@ -78,7 +78,7 @@ pub fn shift_of(fact: &Fact) -> Option<ShiftId> {
         | Fact::PinReset(_)
         | Fact::SignInBlocked(_)
         | Fact::ClockJumped(_)
-        | Fact::StockCounted(_) => None,
+        | domain::goods_facts!() => None,
     }
 }
 

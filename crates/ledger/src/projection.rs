@@ -289,7 +289,7 @@ fn check(fact: &Fact) -> Result<BTreeMap<String, i64>, LedgerError> {
         | Fact::PinReset(_)
         | Fact::SignInBlocked(_)
         | Fact::ClockJumped(_)
-        | Fact::StockCounted(_) => {}
+        | domain::goods_facts!() => {}
     }
     balances(fact)
 }
@@ -342,10 +342,13 @@ pub(crate) fn movements(fact: &Fact) -> Result<BTreeMap<MovementKey, i64>, Ledge
             variant,
             location,
             zone,
-            delta,
+            moved,
+            against: _,
         } = movement;
         let sum = sums.entry((variant, location, zone)).or_insert(0_i64);
-        *sum = sum.checked_add(delta.0).ok_or(LedgerError::Overflow)?;
+        *sum = sum
+            .checked_add(moved.delta.0)
+            .ok_or(LedgerError::Overflow)?;
     }
     sums.retain(|_, delta| *delta != 0);
     Ok(sums)

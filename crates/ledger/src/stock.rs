@@ -88,6 +88,8 @@ impl Ledger {
                 hlc: anchor.hlc,
             },
             cut: anchor.cut,
+            // Our own clock has followed the count's since we learned of it, which tells as much.
+            learned: BTreeMap::new(),
             quantity,
         });
         let own = self.own_after(variant, location, folded, anchor.as_ref())?;

@@ -929,7 +929,7 @@ impl Expected {
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
             | Fact::ClockJumped(_)
-            | Fact::StockCounted(_) => {}
+            | domain::goods_facts!() => {}
         }
         self.add_up(taken)
     }

@@ -117,6 +117,7 @@ impl Till {
                 tax: variant.tax,
                 rate,
                 class,
+                components: Vec::new(),
             })
             .map_err(cart_refusal)?;
         self.keep_cart(cart, Some(line), &terms, call)

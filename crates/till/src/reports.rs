@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::config::Role;
 use domain::event::{Event, Fact, PeriodKind, Reprinted, ShiftClosed, ShiftOpened};
 use domain::ids::{EventId, UserId};
-use domain::posting::{self, StockAccount};
+use domain::posting;
 use domain::quantity::Quantity;
 use ledger::{Ledger, LedgerError, OpenShift, PrintKind, StoredClosing};
 use receipt::Document;
@@ -362,11 +362,7 @@ fn add_fact(
         add(money, entry.account.code(), entry.amount_minor)?;
     }
     for entry in posting::stock_postings(fact) {
-        let account = match entry.account {
-            StockAccount::Location(location) => format!("location:{location}"),
-            StockAccount::Customer => "customer".to_owned(),
-        };
-        add(stock, account, entry.quantity.0)?;
+        add(stock, entry.account.code(), entry.quantity.0)?;
     }
     Ok(())
 }

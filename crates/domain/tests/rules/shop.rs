@@ -157,6 +157,7 @@ pub fn article(name: &str, list_minor: i64, percent: &str, thousandths: i64) -> 
         tax: TaxCategory::new("standard").expect("category"),
         rate: rate(percent),
         class: StockClass::Shelf,
+        components: Vec::new(),
     }
 }
 
@@ -364,8 +365,11 @@ pub fn counted(number: u64, units: i64, cut: BTreeMap<StreamId, u64>) -> Fact {
         items: vec![Counted {
             variant: variant(number),
             quantity: Quantity(units * 1_000),
+            expected: None,
         }],
         reason: CountReason::Count,
+        document: None,
+        user: None,
     })
 }
 

@@ -11,9 +11,7 @@ use domain::money::Currency;
 use domain::posting::stock_postings;
 use domain::quantity::Quantity;
 use domain::sale::complete;
-use domain::stock::{
-    Anchor, EventRef, MovementKind, StockFold, beats, is_after, movements, winner,
-};
+use domain::stock::{Anchor, EventRef, StockFold, beats, is_after, movements, winner};
 use domain::time::Hlc;
 use std::collections::BTreeMap;
 
@@ -143,6 +141,7 @@ fn what_nobody_can_order_is_decided_against_the_shelf() {
     let anchor = Anchor {
         at: at(9, 7, 50),
         cut: cut(&[(1, 3), (9, 99)]),
+        learned: BTreeMap::new(),
         quantity: Quantity(0),
     };
     for (event, out, goods_in) in [
@@ -155,17 +154,15 @@ fn what_nobody_can_order_is_decided_against_the_shelf() {
         (at(9, 8, 1), true, true),    // and its future, although its cut claims to know it
     ] {
         assert_eq!(
-            is_after(&event, MovementKind::Out, &anchor),
+            is_after(&event, Quantity(-1), &anchor),
             out,
             "{event:?} out"
         );
         assert_eq!(
-            is_after(&event, MovementKind::In, &anchor),
+            is_after(&event, Quantity(1), &anchor),
             goods_in,
             "{event:?} in"
         );
-        assert_eq!(is_after(&event, Quantity(-1), &anchor), out);
-        assert_eq!(is_after(&event, Quantity(1), &anchor), goods_in);
     }
 }
 
@@ -175,16 +172,19 @@ fn three_counts_in_a_circle_have_one_winner() {
     let a = Anchor {
         at: at(1, 1, 90),
         cut: cut(&[]),
+        learned: BTreeMap::new(),
         quantity: Quantity(1),
     };
     let b = Anchor {
         at: at(2, 1, 10),
         cut: cut(&[(1, 1)]),
+        learned: BTreeMap::new(),
         quantity: Quantity(2),
     };
     let c = Anchor {
         at: at(3, 1, 50),
         cut: cut(&[]),
+        learned: BTreeMap::new(),
         quantity: Quantity(3),
     };
     assert!(
@@ -225,10 +225,10 @@ fn services_have_no_stock_and_lines_of_one_variant_are_one_movement() {
     let found = movements(&fact);
     assert_eq!(found.len(), 1);
     assert_eq!(
-        (found[0].variant, found[0].delta),
+        (found[0].variant, found[0].moved.delta),
         (goods.lines[1].variant, Quantity(-5_000))
     );
-    assert_eq!(found[0].kind(), MovementKind::Out);
+    assert!(found[0].moved.delta < Quantity::ZERO);
     let sums: Vec<i64> = stock_postings(&fact)
         .iter()
         .map(|entry| entry.quantity.0)
@@ -242,6 +242,7 @@ fn zones_are_counted_apart_and_shown_together() {
         let counted = |units: &i64| Counted {
             variant: variant(BALL),
             quantity: Quantity(units * 1_000),
+            expected: None,
         };
         Fact::StockCounted(StockCounted {
             location: location(),
@@ -249,6 +250,8 @@ fn zones_are_counted_apart_and_shown_together() {
             cut: BTreeMap::new(),
             items: units.iter().map(counted).collect(),
             reason: CountReason::Count,
+            document: None,
+            user: None,
         })
     };
     let events = [
@@ -312,10 +315,11 @@ fn without_counts_it_is_a_pn_counter() {
         for (event, fact) in &events {
             let counter = replicas.entry(event.stream).or_default();
             for movement in movements(fact) {
-                let steps = movement.delta.0.unsigned_abs();
-                let op = match movement.kind() {
-                    MovementKind::In => counter.inc_many(event.stream, steps),
-                    MovementKind::Out => counter.dec_many(event.stream, steps),
+                let steps = movement.moved.delta.0.unsigned_abs();
+                let op = if movement.moved.delta < Quantity::ZERO {
+                    counter.dec_many(event.stream, steps)
+                } else {
+                    counter.inc_many(event.stream, steps)
                 };
                 counter.apply(op);
             }

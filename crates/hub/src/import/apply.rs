@@ -290,6 +290,7 @@ impl Import<'_, '_> {
                 by_location.entry(location).or_default().push(Counted {
                     variant: *id,
                     quantity: *quantity,
+                    expected: None,
                 });
             }
         }
@@ -308,6 +309,8 @@ impl Import<'_, '_> {
                     cut,
                     items: items.to_vec(),
                     reason: CountReason::Opening,
+                    document: None,
+                    user: None,
                 });
                 let at = append(self.tx, self.identity, self.entropy, &fact, self.now)?;
                 fold.apply(

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use domain::event::{ALL_ZONES, StreamPos};
 use domain::ids::{LocationId, StreamId, VariantId};
 use domain::money::Currency;
 use domain::quantity::Quantity;
-use domain::stock::{Anchor, EventRef};
+use domain::stock::{Anchor, EventRef, Moved, StockAccount, share_of_whole};
 use domain::time::{BusinessDate, Hlc};
 use rusqlite::{OptionalExtension as _, params};
 
@@ -32,7 +33,7 @@ pub(crate) struct StockState {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeptMovement {
     pub at: EventRef,
-    pub delta: Quantity,
+    pub moved: Moved,
 }
 
 /// Takings of one till on one day in one currency.
@@ -164,8 +165,9 @@ impl Tx<'_> {
     ) -> StoreResult<()> {
         self.conn
             .prepare_cached(
-                "INSERT INTO movement (variant, location, zone, stream, seq, branch, hlc, delta)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO movement (variant, location, zone, stream, seq, branch, hlc, delta, strict,
+                     included_stream, included_seq)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 key.variant.0.as_bytes(),
@@ -175,7 +177,14 @@ impl Tx<'_> {
                 to_sql(movement.at.seq)?,
                 branch,
                 hlc_to_sql(movement.at.hlc.0),
-                movement.delta.0,
+                movement.moved.delta.0,
+                movement.moved.strict,
+                movement.moved.included_in.map(|count| count.stream.0),
+                movement
+                    .moved
+                    .included_in
+                    .map(|count| to_sql(count.seq))
+                    .transpose()?,
             ])?;
         Ok(())
     }
@@ -183,7 +192,7 @@ impl Tx<'_> {
     /// Movements of a shelf by stream and seq.
     pub fn movements(&self, key: &StockKey) -> StoreResult<Vec<KeptMovement>> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT stream, seq, hlc, delta FROM movement
+            "SELECT stream, seq, hlc, delta, strict, included_stream, included_seq FROM movement
              WHERE variant = ?1 AND location = ?2 AND zone = ?3 ORDER BY stream, seq, branch",
         )?;
         let mut rows = statement.query(params![
@@ -199,7 +208,20 @@ impl Tx<'_> {
                     seq: from_sql(row.get(1)?)?,
                     hlc: Hlc(hlc_from_sql(row.get(2)?)),
                 },
-                delta: Quantity(row.get(3)?),
+                moved: Moved {
+                    delta: Quantity(row.get(3)?),
+                    strict: row.get(4)?,
+                    included_in: row
+                        .get::<_, Option<Vec<u8>>>(5)?
+                        .zip(row.get::<_, Option<i64>>(6)?)
+                        .map(|(stream, seq)| {
+                            Ok::<_, StoreError>(StreamPos {
+                                stream: stream_id(stream)?,
+                                seq: from_sql(seq)?,
+                            })
+                        })
+                        .transpose()?,
+                },
             });
         }
         Ok(movements)
@@ -271,27 +293,46 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Counts of a shelf by stream and seq.
+    /// Counts of a shelf by stream and seq, those of the whole location among them.
     pub fn anchors(&self, key: &StockKey) -> StoreResult<Vec<Anchor>> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT stream, seq, quantity FROM anchor
-             WHERE variant = ?1 AND location = ?2 AND zone = ?3 ORDER BY stream, seq",
+            "SELECT stream, seq, quantity, zone FROM anchor
+             WHERE variant = ?1 AND location = ?2 AND zone IN (?3, ?4) ORDER BY stream, seq",
         )?;
         let mut rows = statement.query(params![
             key.variant.0.as_bytes(),
             key.location.as_str(),
-            key.zone
+            key.zone,
+            ALL_ZONES
         ])?;
         let mut anchors = Vec::new();
         while let Some(row) = rows.next()? {
-            let (at, cut) = self.count_event(stream_id(row.get(0)?)?, from_sql(row.get(1)?)?)?;
-            anchors.push(Anchor {
-                at,
-                cut,
-                quantity: Quantity(row.get(2)?),
-            });
+            let (stream, seq) = (stream_id(row.get(0)?)?, from_sql(row.get(1)?)?);
+            let (found, zone) = (Quantity(row.get(2)?), row.get::<_, String>(3)?);
+            anchors.push(self.anchor(key, (stream, seq), found, &zone)?);
         }
         Ok(anchors)
+    }
+
+    fn anchor(
+        &self,
+        key: &StockKey,
+        (stream, seq): (StreamId, u64),
+        found: Quantity,
+        zone: &str,
+    ) -> StoreResult<Anchor> {
+        let (at, cut) = self.count_event(stream, seq)?;
+        let quantity = if zone == ALL_ZONES {
+            share_of_whole(found, &key.zone)
+        } else {
+            found
+        };
+        Ok(Anchor {
+            at,
+            cut,
+            learned: self.learned(stream, seq)?,
+            quantity,
+        })
     }
 
     /// The count that a shelf stands on.
@@ -299,27 +340,125 @@ impl Tx<'_> {
         let Some((stream, seq)) = state.anchor else {
             return Ok(None);
         };
-        let (at, cut) = self.count_event(stream, seq)?;
-        let quantity: i64 = self
+        let (found, zone): (i64, String) = self
             .conn
             .prepare_cached(
-                "SELECT quantity FROM anchor WHERE variant = ?1 AND location = ?2 AND zone = ?3 AND stream = ?4 AND seq = ?5",
+                "SELECT quantity, zone FROM anchor WHERE variant = ?1 AND location = ?2 AND zone IN (?3, ?4)
+                     AND stream = ?5 AND seq = ?6",
             )?
             .query_row(
                 params![
                     key.variant.0.as_bytes(),
                     key.location.as_str(),
                     key.zone,
+                    ALL_ZONES,
                     stream.0,
                     to_sql(seq)?
                 ],
-                |row| row.get(0),
+                |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
-        Ok(Some(Anchor {
-            at,
-            cut,
-            quantity: Quantity(quantity),
-        }))
+        self.anchor(key, (stream, seq), Quantity(found), &zone)
+            .map(Some)
+    }
+
+    /// Where streams say that they learned of a count.
+    pub fn learned(&self, stream: StreamId, seq: u64) -> StoreResult<BTreeMap<StreamId, u64>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT stream, seq FROM learned WHERE count_stream = ?1 AND count_seq = ?2 ORDER BY stream",
+        )?;
+        let mut rows = statement.query(params![stream.0, to_sql(seq)?])?;
+        let mut learned = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            learned.insert(stream_id(row.get(0)?)?, from_sql(row.get(1)?)?);
+        }
+        Ok(learned)
+    }
+
+    /// Notes where a stream learned of a count; an earlier place stands.
+    pub fn insert_learned(&self, count: StreamPos, at: StreamPos) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO learned (count_stream, count_seq, stream, seq) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (count_stream, count_seq, stream) DO UPDATE SET seq = min(seq, excluded.seq)",
+            )?
+            .execute(params![
+                count.stream.0,
+                to_sql(count.seq)?,
+                at.stream.0,
+                to_sql(at.seq)?
+            ])?;
+        Ok(())
+    }
+
+    /// Shelves that a count was made of.
+    pub fn counted(&self, count: StreamPos) -> StoreResult<Vec<StockKey>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT variant, location, zone FROM anchor WHERE stream = ?1 AND seq = ?2 ORDER BY variant, location, zone",
+        )?;
+        let mut rows = statement.query(params![count.stream.0, to_sql(count.seq)?])?;
+        let mut keys = Vec::new();
+        while let Some(row) = rows.next()? {
+            keys.push(StockKey {
+                variant: VariantId(uuid(row.get(0)?)?),
+                location: LocationId::new(&row.get::<_, String>(1)?)
+                    .map_err(|_| StoreError::Corrupt("location"))?,
+                zone: row.get(2)?,
+            });
+        }
+        Ok(keys)
+    }
+
+    /// Whether a shelf was ever written.
+    pub fn has_stock(&self, key: &StockKey) -> StoreResult<bool> {
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT 1 FROM stock WHERE variant = ?1 AND location = ?2 AND zone = ?3",
+            )?
+            .exists(params![
+                key.variant.0.as_bytes(),
+                key.location.as_str(),
+                key.zone
+            ])?)
+    }
+
+    /// Adds to what an account off the shelves holds; false when the sum does not fit.
+    pub fn add_held(
+        &self,
+        account: &StockAccount,
+        variant: VariantId,
+        quantity: Quantity,
+    ) -> StoreResult<bool> {
+        let account = account.code();
+        let before: i64 = self
+            .conn
+            .prepare_cached("SELECT quantity FROM held WHERE account = ?1 AND variant = ?2")?
+            .query_row(params![account, variant.0.as_bytes()], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0);
+        let Some(sum) = before.checked_add(quantity.0) else {
+            return Ok(false);
+        };
+        self.conn
+            .prepare_cached(
+                "INSERT OR REPLACE INTO held (account, variant, quantity) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![account, variant.0.as_bytes(), sum])?;
+        Ok(true)
+    }
+
+    /// What accounts off the shelves hold, by account and variant.
+    pub fn held(&self) -> StoreResult<BTreeMap<(String, VariantId), Quantity>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT account, variant, quantity FROM held ORDER BY account, variant",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut held = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let key = (row.get(0)?, VariantId(uuid(row.get(1)?)?));
+            held.insert(key, Quantity(row.get(2)?));
+        }
+        Ok(held)
     }
 
     /// Adds to the takings of a till; the caller has checked that nothing overflows.

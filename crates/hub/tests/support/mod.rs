@@ -375,6 +375,7 @@ impl Till {
                 net_minor: split.net_minor,
                 tax_minor: split.tax_minor,
                 class: StockClass::Shelf,
+                components: vec![],
             }],
             taxes: vec![TaxTotal {
                 rate,
@@ -478,6 +479,8 @@ impl Till {
             cut,
             items,
             reason: CountReason::Count,
+            document: None,
+            user: None,
         }))
     }
 }

@@ -186,6 +186,8 @@ fn movements_before_the_count_are_not_subtracted_from_it() {
             cut: BTreeMap::new(),
             items: Vec::new(),
             reason: CountReason::Count,
+            document: None,
+            user: None,
         });
         desk.append(&count).expect("count"); // seq 4
         desk.sell(&[(1, 1, 1_000)]); // seq 5

@@ -253,6 +253,7 @@ impl Desk {
                 tax: TaxCategory::new("standard").expect("category"),
                 rate: rate(),
                 class: StockClass::Shelf,
+                components: Vec::new(),
             })
             .expect("line");
         }

@@ -344,7 +344,7 @@ impl Tables {
             | Fact::PinReset(_)
             | Fact::SignInBlocked(_)
             | Fact::ClockJumped(_)
-            | Fact::StockCounted(_) => {}
+            | domain::goods_facts!() => {}
         }
         let currency = match fact {
             Fact::SaleCompleted(sale) => Some(sale.currency),
