@@ -275,6 +275,16 @@ export class MockTill {
       case 'VerifyLedger':
         this.storage = { ...this.storage, last_check: { at: '2026-11-22T12:01', ok: !this.broken, what: this.broken || null } };
         return { ok: { type: 'Pending', job: uuid(89) } };
+      case 'ListStreams': return { ok: { type: 'Streams', streams: this.streams || [] } };
+      case 'RecoverStream': {
+        const no = this.manager(c.approval);
+        if (no) return no;
+        const stream = (this.streams || []).filter((s) => s.file === c.file)[0];
+        if (!stream) return this.refuse('unknown_file', { file: c.file });
+        const events = stream.taken ? 0 : 4;
+        stream.taken = true;
+        return { ok: { type: 'Recovered', series: stream.series, events, receipts: events / 2, known: stream.events - events, refused: 0, supplements: 0 } };
+      }
       case 'ListReports': return { ok: { type: 'Reports', reports: this.reports().map((r) => r.type === 'Period'
         ? { number: r.number, name: r.name, period: r.period, at: r.at, takings_minor: r.sales_minor + r.reversals_minor, difference_minor: r.over_short_minor }
         : { number: 'Z' + r.z_number, name: r.business_date, period: null, at: '2026-11-22T19:30', takings_minor: r.takings_minor, difference_minor: r.difference_minor }) } };

@@ -87,3 +87,39 @@ it.each(['restored', 'cloned', 'rolled_back', 'damaged', 'witness_missing', 'led
   expect(said.length).toBeGreaterThan(20);
   expect(said).not.toMatch(/\{\w+\}|undefined/);
 });
+
+const KEPT = { file: '7k3qx.db', series: '7K3QX', until: '2026-11-21T19:30', events: 120 };
+
+it('takes over what an old journal holds, with a manager, and says what came of it', async () => {
+  const { sell, tap, pin, seen, find, commands, till } = await open();
+  till.streams = [{ ...KEPT }, { file: 'broken.db', series: null, until: null, events: 0 }];
+  await sell();
+  await tap('menu');
+  await tap('system');
+  await vi.waitFor(() => expect(find('streams')?.querySelectorAll('[data-testid=stream]').length).toBe(2));
+  expect(find('streams')?.textContent).toContain('jusqu\'au 21/11/2026 19:30');
+  expect(find('streams')?.textContent).toContain('illisible');
+  await tap('recover-stream');
+  await pin('369258');
+  await seen('recovered');
+  expect(find('system_recovered_receipts')?.textContent).toBe('2');
+  expect(find('system_recovered_known')?.textContent).toBe('116');
+  expect(commands('RecoverStream').length).toBe(2);
+});
+
+it('names a file that was found elsewhere, and says why it is refused', async () => {
+  const { sell, tap, pin, seen, find, root, commands } = await open();
+  await sell();
+  await tap('menu');
+  await tap('system');
+  const field = await seen('recover-path') as HTMLInputElement;
+  expect((find('recover-file') as HTMLButtonElement).disabled).toBe(true);
+  field.value = ' /media/usb/ledger.db ';
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+  await vi.waitFor(() => expect((find('recover-file') as HTMLButtonElement).disabled).toBe(false));
+  await tap('recover-file');
+  await pin('369258');
+  await vi.waitFor(() => expect(root.textContent).toContain('/media/usb/ledger.db'));
+  expect(find('recovered')).toBe(null);
+  expect(commands('RecoverStream')[0].file).toBe('/media/usb/ledger.db');
+});

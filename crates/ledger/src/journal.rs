@@ -135,6 +135,35 @@ impl WriteTx<'_> {
         self.step(|ledger| append(ledger, now, id, fact))
     }
 
+    /// As [`WriteTx::append`], but what the journal cannot hold here leaves no trace, and the transaction goes on.
+    ///
+    /// # Errors
+    /// Outside, when the transaction can only be given up; inside, why the fact does not fit.
+    pub(crate) fn append_if_it_fits(
+        &mut self,
+        now: &Now,
+        id: EventId,
+        fact: &Fact,
+    ) -> Result<Result<StreamHead, LedgerError>, LedgerError> {
+        self.note_clock(now, beside(id))?;
+        self.step(|ledger| {
+            ledger.prepare("SAVEPOINT fact")?.execute([])?;
+            let before = (ledger.head, ledger.hlc, ledger.clocks);
+            let result = append(ledger, now, id, fact);
+            match &result {
+                Ok(_) => {}
+                Err(error) if error.storage_kind().is_some() => return result.map(Ok),
+                Err(_) => {
+                    ledger.prepare("ROLLBACK TO fact")?.execute([])?;
+                    (ledger.head, ledger.hlc, ledger.clocks) = before;
+                    ledger.forget_cached();
+                }
+            }
+            ledger.prepare("RELEASE fact")?.execute([])?;
+            Ok(result)
+        })
+    }
+
     /// Writes down a jump of the wall clock since the last event, if there is one. What follows a jump is read with
     /// the jump in mind, so it stands before it; [`WriteTx::append`] sees to that, and only who states the head in a
     /// fact has to call this first.

@@ -45,13 +45,14 @@ pub use open::{Durability, OpenOptions, SQLITE_VERSION_MIN, look_at};
 pub use periods::StoredClosing;
 pub use print::{NewPrintJob, PrintFilter, PrintJob, PrintKind, PrintState, PrintUpdate};
 pub use receipts::{Receipt, ReceiptBody};
-pub use recover::{RecoverError, Recovered};
+pub use recover::{NotOurs, RecoverError, Recovered};
 pub use replay::Replay;
 pub use shifts::OpenShift;
 pub use signatures::{CertifiedKey, HeadSignature, SignatureReport};
 pub use stock::StockKnown;
 pub use succession::{
-    Step, Succeeded, Succession, SuccessionError, earlier_files, finish_succession, succeed,
+    STREAMS_FOLDER, Step, Succeeded, Succession, SuccessionError, earlier_files, finish_succession,
+    succeed,
 };
 pub use sync_protocol::{Cursor, FeedName, FeedPage};
 pub use sync_state::Unsynced;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use domain::config::KeyAlgorithm;
 use domain::entropy::Entropy;
 use domain::event::{
-    Adopted, Event, Fact, PeriodKind, StreamHead, StreamOpened, StreamReason, chain_hash,
+    Adopted, Event, Fact, Original, PeriodKind, StreamHead, StreamOpened, StreamReason, chain_hash,
     genesis_hash,
 };
 use domain::ids::{Digest, EventId, LocationId, ShiftId, StreamId};
@@ -38,7 +38,7 @@ use crate::projection::sale_of;
 use crate::sql::{ADOPTED, N, corrupt};
 
 /// Folder beside the ledger for the files of earlier streams.
-const STREAMS: &str = "streams";
+pub const STREAMS_FOLDER: &str = "streams";
 /// The new file while it is written.
 const NEXT: &str = ".next";
 /// Says that the new file is whole, and under which name the old one is kept.
@@ -215,7 +215,7 @@ pub fn earlier_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn streams_folder(path: &Path) -> PathBuf {
-    path.with_file_name(STREAMS)
+    path.with_file_name(STREAMS_FOLDER)
 }
 
 fn failed(error: std::io::Error) -> OpenError {
@@ -332,9 +332,9 @@ enum Kind {
 
 /// An event that was read and proven.
 #[derive(Debug)]
-struct Line {
-    seq: u64,
-    hash: Digest,
+pub(crate) struct Line {
+    pub seq: u64,
+    pub hash: Digest,
     /// It goes on in the old stream what one before that had begun, so it is adopted out of its wrapper.
     continued: bool,
     /// It was written by the old stream itself.
@@ -343,13 +343,13 @@ struct Line {
 }
 
 /// The old file, as far as it can be read.
-struct Old {
+pub(crate) struct Old {
     conn: Connection,
-    stream: StreamId,
+    pub stream: StreamId,
     location: LocationId,
-    opened: StreamOpened,
-    lines: Vec<Line>,
-    lost: u64,
+    pub opened: StreamOpened,
+    pub lines: Vec<Line>,
+    pub lost: u64,
     hlc: Hlc,
     acked_seq: u64,
     /// How far the server had taken this stream into the stock of the till's own location, when it was last read.
@@ -357,7 +357,7 @@ struct Old {
 }
 
 impl Old {
-    fn read(path: &Path, options: &OpenOptions) -> Result<Old, SuccessionError> {
+    pub fn read(path: &Path, options: &OpenOptions) -> Result<Old, SuccessionError> {
         let conn = open_raw(path, options)?;
         let (stream, location) = read_identity(&conn).ok_or(SuccessionError::Unreadable)?;
         let mut reader = Reader {
@@ -409,6 +409,27 @@ impl Old {
             hlc: reader.hlc.max(Hlc(learnt.unwrap_or(0).cast_unsigned())),
             acked_seq,
         })
+    }
+
+    /// An event as it can be adopted, out of the wrapper that it may be in, and what it says; none for what cannot be
+    /// taken out.
+    pub fn told(&self, line: &Line) -> Result<Option<(Adopted, Original)>, LedgerError> {
+        let bytes = self.bytes(line.seq)?;
+        let event = Event::decode(&bytes).map_err(|error| corrupt("event", line.seq, error))?;
+        let adopted = match event.fact() {
+            Ok(Fact::Adopted(adopted)) => adopted,
+            _ => Adopted {
+                at: StreamHead {
+                    stream: self.stream,
+                    seq: line.seq,
+                    hash: line.hash,
+                },
+                bytes: String::from_utf8(bytes)
+                    .map_err(|error| corrupt("event", line.seq, error))?,
+            },
+        };
+        let original = adopted.original();
+        Ok(original.map(|original| (adopted, original)))
     }
 
     /// Decides what goes on in the new stream.

@@ -42,6 +42,12 @@ enum Task {
     /// The next start goes on in a new stream, with receipt numbers of a new series. Exits with 0 when it is done
     /// and 1 when it is refused.
     Restore(Restore),
+    /// Take over what the file of an earlier stream holds and the till's ledger does not: a file kept in `streams`, one
+    /// that a restored copy took the place of, or one salvaged from a device that broke. The till must not run.
+    ///
+    /// The file is only read. A damaged one gives what can be read and proven of it. Doing it again finds nothing.
+    /// Exits with 0 when it is done and 1 when it is refused.
+    Recover(Recover),
     /// Write the fiscal archive: the journal, tables for bookkeepers, public keys and a list of hashes in one file
     /// that `verify` checks without a database; works beside a running `serve`.
     ///
@@ -98,6 +104,19 @@ struct Restore {
     #[arg(value_name = "DIR")]
     data: PathBuf,
     /// Copy to restore; it stays where it is.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Recover {
+    /// Folder with the till's files.
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
+    /// File to take over, or the name of one in `streams` of the data folder; it stays as it is.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Print the outcome as JSON.
@@ -180,6 +199,7 @@ fn main() -> ExitCode {
         Task::Verify(options) => verify(&options.data, options.json),
         Task::Backup(options) => backup(&options).map(|()| ExitCode::SUCCESS),
         Task::Restore(options) => restore(&options).map(|()| ExitCode::SUCCESS),
+        Task::Recover(options) => recover(&options).map(|()| ExitCode::SUCCESS),
         Task::Export(options) => export(options).map(|()| ExitCode::SUCCESS),
         Task::Render(options) => render(&options).map(|()| ExitCode::SUCCESS),
     };
@@ -375,6 +395,31 @@ fn restore(options: &Restore) -> anyhow::Result<()> {
         Some(aside) => say(&format!("kept: {}", aside.display())),
         None => Ok(()),
     }
+}
+
+fn recover(options: &Recover) -> anyhow::Result<()> {
+    let witness = till_runtime::witness_dir(|name| std::env::var_os(name));
+    let done = till_runtime::recover(
+        &options.data,
+        &options.file,
+        witness.as_deref(),
+        env!("CARGO_PKG_VERSION"),
+    )?;
+    if options.json {
+        let outcome = serde_json::json!({
+            "stream": done.stream,
+            "events": done.adopted,
+            "receipts": done.receipts,
+            "known": done.known,
+            "refused": done.refused,
+            "supplements": done.supplements,
+        });
+        return say(&outcome.to_string());
+    }
+    say(&format!(
+        "taken over: {} events, {} receipts\nknown already: {} events\nnot readable or contradicting: {} events\nsupplements to closings: {}",
+        done.adopted, done.receipts, done.known, done.refused, done.supplements
+    ))
 }
 
 fn render(options: &Render) -> anyhow::Result<()> {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use ledger::{Ledger, OpenError};
+use ledger::{Ledger, OpenError, OpenOptions, Recovered};
+use till::{OpenTillError, Till};
 
+use crate::clock::Clock;
 use crate::files::{InspectError, LEDGER_FILE, key_for};
 
 /// The newest copies that are kept, whatever their days.
@@ -119,6 +121,48 @@ pub fn backup(data_dir: &Path, to: Option<&Path>, wall: i64) -> Result<PathBuf, 
     made.map_err(InspectError::Copy)
 }
 
+/// Takes over what `file`, of an earlier stream of this till, holds and its ledger does not. The till must not run; as
+/// at any start, a ledger that was restored or copied first goes on in a new stream.
+///
+/// # Errors
+/// [`InspectError`]; nothing was taken over.
+pub fn recover(
+    data_dir: &Path,
+    file: &Path,
+    witness_dir: Option<&Path>,
+    app: &str,
+) -> Result<Recovered, InspectError> {
+    if !data_dir.join(LEDGER_FILE).exists() {
+        return Err(InspectError::NoLedger {
+            path: data_dir.to_owned(),
+        });
+    }
+    if till::device_public_key(data_dir)
+        .map_err(InspectError::Key)?
+        .is_none()
+    {
+        return Err(InspectError::NoDevice);
+    }
+    let clock = Clock::new()?;
+    let opened = match witness_dir {
+        Some(witness) => Till::open_witnessed(
+            data_dir,
+            app,
+            clock.context()?,
+            OpenOptions::default(),
+            witness,
+        ),
+        None => Till::open(data_dir, app, clock.context()?),
+    };
+    let mut till = opened.map_err(|error| match error {
+        OpenTillError::InUse { .. } => InspectError::InUse,
+        error => InspectError::Till(error),
+    })?;
+    let kept = data_dir.join(till::STREAMS_FOLDER).join(file);
+    let file = if file.exists() { file } else { &kept };
+    Ok(till.recover_file(file, clock.context()?)?)
+}
+
 /// Name of the folder of copies in a data folder.
 pub(crate) const BACKUP_FOLDER: &str = "backups";
 
@@ -206,7 +250,7 @@ fn set_aside(path: &Path, wall: i64) -> std::io::Result<Option<PathBuf>> {
     let with = |path: &Path, suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let mut number = wall.max(0);
     let aside = loop {
-        let aside = with(path, &format!(".before-restore-{number}"));
+        let aside = with(path, &format!("{}{number}", till::REPLACED));
         if !aside.exists() && !with(&aside, "-wal").exists() {
             break aside;
         }

@@ -47,6 +47,15 @@ pub enum InspectError {
     /// The ledger cannot be read.
     #[error("the ledger cannot be read")]
     Read(#[from] LedgerError),
+    /// The till cannot be opened.
+    #[error("the till cannot be opened")]
+    Till(#[source] till::OpenTillError),
+    /// The file was not taken over.
+    #[error("nothing was taken over")]
+    NotRecovered(#[from] ledger::RecoverError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] crate::clock::NoEntropy),
     /// No such print job.
     #[error("no print job {job}")]
     NoJob {

@@ -20,11 +20,11 @@ pub use archive::{
     ArchiveBad, ArchiveError, ArchiveReport, Archived, ArchivedStream, Range, archive,
     verify_archive,
 };
-pub use copies::{Restored, backup, restore};
+pub use copies::{Restored, backup, recover, restore};
 pub use domain::ids::JobId;
 pub use domain::time::BusinessDate;
 pub use files::{InspectError, render, verify, witness_dir};
 pub use handle::{
     CallError, EventKind, Handle, Runtime, RuntimeOptions, StartError, StartProblem, TillEvent,
 };
-pub use ledger::VerifyReport;
+pub use ledger::{Recovered, VerifyReport};

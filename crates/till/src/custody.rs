@@ -7,18 +7,21 @@
 
 use std::path::{Path, PathBuf};
 
+use domain::cart::Cart;
 use domain::config::KeyAlgorithm;
 use domain::entropy::Entropy;
 use domain::event::{Event, StreamHead, StreamReason, chain_hash};
-use domain::ids::Digest;
+use domain::ids::{Digest, SaleId};
 use domain::time::Now;
 use ed25519_dalek::SigningKey;
 use ledger::{
-    Ledger, LedgerError, OpenError, OpenOptions, PrintFilter, Receipt, StorageKind, Succession,
-    SuccessionError, Verdict, WitnessDir,
+    Ledger, LedgerError, NotOurs, OpenError, OpenOptions, PrintFilter, Receipt, RecoverError,
+    Recovered, StorageKind, Succession, SuccessionError, Verdict, WitnessDir,
 };
 
-use crate::door::{Approval, NoticeReason, NoticeView, RefusalCode, Reply};
+use crate::door::{
+    Approval, NoticeReason, NoticeView, RecoveredView, Refusal, RefusalCode, Reply, StreamView,
+};
 use crate::enrol;
 use crate::till::{Call, Context, LEDGER_FILE, OpenTillError, Outcome, Till, storage_refusal};
 
@@ -26,6 +29,8 @@ use crate::till::{Call, Context, LEDGER_FILE, OpenTillError, Outcome, Till, stor
 const NOTICED: &str = "notice.seen";
 /// Events that the new stream could not take over, as a number.
 const LOST: &str = "notice.lost";
+/// What follows the ledger's name, before a number, in the name of a file that a restored copy took the place of.
+pub const REPLACED: &str = ".before-restore-";
 /// Events at the end of the journal that are proven at start.
 const EVENTS_PROVEN: u64 = 1_000;
 
@@ -213,6 +218,32 @@ fn prove_end(ledger: &Ledger) -> Result<(), LedgerError> {
     }
 }
 
+fn recover_refusal(error: &RecoverError, file: &str) -> Refusal {
+    tracing::warn!(error = %error, "a file was not taken over");
+    let code = match error {
+        RecoverError::Ledger(error) => return storage_refusal(error),
+        RecoverError::Open(OpenError::NotFound) => {
+            return Refusal::new(RefusalCode::UnknownFile).with("file", file);
+        }
+        RecoverError::Open(error) => match error {
+            OpenError::NotALedger | OpenError::NotATill => RefusalCode::FileNotALedger,
+            OpenError::Locked | OpenError::CannotEncrypt => RefusalCode::FileLocked,
+            OpenError::NewerVersion { .. } => RefusalCode::FileTooNew,
+            OpenError::Corrupt { .. } => RefusalCode::FileDamaged,
+            _ => RefusalCode::FileUnreadable,
+        },
+        RecoverError::NotOurs(reason) => match reason {
+            NotOurs::Current => RefusalCode::FileCurrent,
+            NotOurs::OtherTenant => RefusalCode::FileOfOtherChain,
+            NotOurs::OtherTill => RefusalCode::FileOfOtherTill,
+            NotOurs::OtherDevice => RefusalCode::FileOfOtherDevice,
+            NotOurs::OtherBranch | NotOurs::Unrelated => RefusalCode::FileUnrelated,
+            NotOurs::Damaged => RefusalCode::FileDamaged,
+        },
+    };
+    code.into()
+}
+
 /// Why no new stream could be begun while the till runs. It goes on with the old one.
 #[derive(Debug, thiserror::Error)]
 pub enum RenewError {
@@ -321,6 +352,113 @@ impl Till {
         let noted = self.book_mut()?.write(|tx| tx.set_local(NOTICED, &stream));
         noted.map_err(|error: LedgerError| storage_refusal(&error))?;
         self.keep_jobs(Vec::new(), Reply::Done {}, call)
+    }
+
+    /// Ledger files of before: those of ended streams, and those that a restored copy took the place of.
+    fn kept_files(&self) -> Vec<PathBuf> {
+        let mut files = self.earlier_files();
+        if let Some(dir) = &self.dir
+            && let Ok(entries) = std::fs::read_dir(dir)
+        {
+            let mut replaced: Vec<PathBuf> = entries
+                .flatten()
+                .map(|entry| entry.path())
+                .filter(|path| {
+                    let name = path.file_name().and_then(|name| name.to_str());
+                    name.is_some_and(|name| {
+                        name.strip_prefix(LEDGER_FILE)
+                            .and_then(|rest| rest.strip_prefix(REPLACED))
+                            .is_some_and(|wall| wall.bytes().all(|byte| byte.is_ascii_digit()))
+                    })
+                })
+                .collect();
+            replaced.sort();
+            files.extend(replaced.into_iter().rev());
+        }
+        files
+    }
+
+    pub(crate) fn list_streams(&self, call: &Call) -> Outcome {
+        self.signed_in()?;
+        let view = |path: &PathBuf| {
+            let read = self.read_earlier(path).and_then(|ledger| {
+                let head = ledger.head();
+                let last = ledger.events(head.seq, 1, 0).ok()?;
+                Some((head, last.first()?.wall))
+            });
+            let file = path.file_name().unwrap_or_default();
+            StreamView {
+                file: file.to_string_lossy().into_owned(),
+                series: read.map(|(head, _)| head.stream.series()),
+                until: read
+                    .map(|(_, wall)| domain::time::local_minute(wall, call.now.utc_offset_min)),
+                events: read.map_or(0, |(head, _)| head.seq),
+            }
+        };
+        let streams = self.kept_files().iter().map(view).collect();
+        Ok(Reply::Streams { streams })
+    }
+
+    /// Takes over what a file of an earlier stream holds: the receipts of a device that broke, or of a time that a
+    /// restored copy does not know.
+    pub(crate) fn recover_stream(
+        &mut self,
+        file: &str,
+        approval: Option<&Approval>,
+        call: &mut Call,
+    ) -> Outcome {
+        self.signed_in()?;
+        self.approved_by(approval, RefusalCode::ManagerRequired, call)?;
+        let kept = self.kept_files();
+        let named = kept
+            .into_iter()
+            .find(|path| path.file_name().is_some_and(|name| name == file));
+        let path = named.unwrap_or_else(|| PathBuf::from(file));
+        let told = self
+            .take_over(&path, &call.now, &mut call.entropy)
+            .map_err(|error| recover_refusal(&error, file))?;
+        let fresh = Cart::new(SaleId(call.uuid()));
+        if let Err(error) = self.catch_up_drafts(fresh, call.now.wall_ms) {
+            tracing::error!(error = %error, "drafts lag behind the ledger");
+        }
+        let view = RecoveredView {
+            series: told.stream.series(),
+            events: told.adopted,
+            receipts: told.receipts,
+            known: told.known,
+            refused: told.refused,
+            supplements: told.supplements,
+        };
+        self.keep_jobs(Vec::new(), Reply::Recovered(view), call)
+    }
+
+    fn take_over(
+        &mut self,
+        file: &Path,
+        now: &Now,
+        entropy: &mut Entropy,
+    ) -> Result<Recovered, RecoverError> {
+        let ledger = self.ledger.as_mut().ok_or(OpenError::NotFound)?;
+        let told = ledger.recover(file, now, entropy)?;
+        tracing::warn!(
+            adopted = told.adopted,
+            known = told.known,
+            refused = told.refused,
+            "events of an earlier file were taken over"
+        );
+        Ok(told)
+    }
+
+    /// As [`crate::door::Command::RecoverStream`], for whoever holds the data folder.
+    ///
+    /// # Errors
+    /// [`RecoverError`]; nothing was taken over.
+    pub fn recover_file(
+        &mut self,
+        file: &Path,
+        mut context: Context,
+    ) -> Result<Recovered, RecoverError> {
+        self.take_over(file, &context.now, &mut context.entropy)
     }
 
     fn earlier_files(&self) -> Vec<PathBuf> {

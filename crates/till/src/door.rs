@@ -467,6 +467,18 @@ pub enum Command {
         approval: Option<Approval>,
     },
 
+    /// Ledger files of before that are kept in the data folder, newest first.
+    ListStreams {},
+    /// Takes over what the file of an earlier stream holds and this till does not know: events, and the receipts in
+    /// them. The file is only read; doing it again finds nothing. For managers.
+    RecoverStream {
+        /// Name of a file in `ListStreams`, or the path of one that was found elsewhere.
+        file: String,
+        /// Manager, when a cashier is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+
     /// What the outside answered to a pending job; refused from outside the program.
     JobFinished {
         /// Job of a `Pending` reply.
@@ -578,6 +590,13 @@ pub enum Reply {
     Balance(Box<BalanceView>),
     /// Stock.
     Stock(Box<StockView>),
+    /// Ledger files of before.
+    Streams {
+        /// Rows, newest first.
+        streams: Vec<StreamView>,
+    },
+    /// What was taken over.
+    Recovered(RecoveredView),
 }
 
 /// State of the till.
@@ -633,6 +652,42 @@ pub struct NoticeView {
     /// Events that could not be taken over.
     #[ts(type = "number")]
     pub lost: u64,
+}
+
+/// A ledger file of before that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct StreamView {
+    /// Its name, for `RecoverStream`.
+    pub file: String,
+    /// Series of its receipts; none where it cannot be read.
+    pub series: Option<String>,
+    /// Local time of its last event; none where it cannot be read.
+    pub until: Option<String>,
+    /// Events in it.
+    #[ts(type = "number")]
+    pub events: u64,
+}
+
+/// What became of the events in a file that was taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct RecoveredView {
+    /// Series of the file's receipts.
+    pub series: String,
+    /// Events taken over.
+    #[ts(type = "number")]
+    pub events: u64,
+    /// Receipts among them.
+    #[ts(type = "number")]
+    pub receipts: u64,
+    /// Events that were known already.
+    #[ts(type = "number")]
+    pub known: u64,
+    /// Events that cannot be read or proven, or contradict what is here.
+    #[ts(type = "number")]
+    pub refused: u64,
+    /// Supplements that were written to closings.
+    #[ts(type = "number")]
+    pub supplements: u64,
 }
 
 /// Why a stream ended.
@@ -1538,6 +1593,28 @@ pub enum RefusalCode {
     AlreadyReversed,
     /// The receipt belongs to a closed shift.
     ShiftOfReceiptClosed,
+    /// No such file (params: `file`).
+    UnknownFile,
+    /// The file cannot be opened where it lies: copy it to this machine first.
+    FileUnreadable,
+    /// The file is no ledger.
+    FileNotALedger,
+    /// The file was written by a later version of the program.
+    FileTooNew,
+    /// The file is encrypted with another key.
+    FileLocked,
+    /// The file is damaged so far that nobody can tell whose it is.
+    FileDamaged,
+    /// The file is the ledger in use, or a copy of it.
+    FileCurrent,
+    /// The file is of another chain.
+    FileOfOtherChain,
+    /// The file is another till's.
+    FileOfOtherTill,
+    /// The file was written by another device, or with another key.
+    FileOfOtherDevice,
+    /// This till does not go on from the file, or the file went another way: its device hands it in itself.
+    FileUnrelated,
     /// No such print job, or it is not uncertain.
     UnknownPrintJob,
     /// No such printer profile (params: `profile`).

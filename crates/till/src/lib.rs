@@ -23,8 +23,9 @@ mod storage;
 mod till;
 mod views;
 
-pub use custody::RenewError;
+pub use custody::{REPLACED, RenewError};
 pub use enrol::{PendingJob, PendingWork, ServerLink};
+pub use ledger::STREAMS_FOLDER;
 pub use storage::{ROOM_LOW, ROOM_NONE, StorageJob, StorageReport, StorageWork, read_file_key};
 pub use till::{
     Context, LOCK_FILE, OpenTillError, SyncReport, Till, Unparsable, device_public_key,

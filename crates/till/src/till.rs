@@ -369,7 +369,7 @@ impl Till {
 
     /// A fact is written before the drafts follow, so after a crash they may lag: a cart that was sold or given
     /// up is dropped, and a line that was taken off leaves its cart.
-    fn catch_up_drafts(&mut self, fresh: Cart, wall: i64) -> Result<(), OpenTillError> {
+    pub(crate) fn catch_up_drafts(&mut self, fresh: Cart, wall: i64) -> Result<(), OpenTillError> {
         let Some(ledger) = &self.ledger else {
             return Ok(());
         };
@@ -627,6 +627,10 @@ impl Till {
                 until,
                 approval,
             } => self.export_archive(*from, *until, approval.as_ref(), call),
+            Command::ListStreams {} => self.list_streams(call),
+            Command::RecoverStream { file, approval } => {
+                self.recover_stream(file, approval.as_ref(), call)
+            }
             Command::JobFinished { job, result } => self.job_finished(*job, result, call),
         }
     }
@@ -794,6 +798,7 @@ const fn is_read(command: &Command) -> bool {
             | Command::ListReports { .. }
             | Command::GetReport { .. }
             | Command::TrialBalance { .. }
+            | Command::ListStreams {}
     )
 }
 

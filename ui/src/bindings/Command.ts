@@ -304,6 +304,14 @@ until: BusinessDate | null,
 /**
  * Manager, when a cashier is signed in.
  */
+approval: Approval | null, } | { "type": "ListStreams", } | { "type": "RecoverStream", 
+/**
+ * Name of a file in `ListStreams`, or the path of one that was found elsewhere.
+ */
+file: string, 
+/**
+ * Manager, when a cashier is signed in.
+ */
 approval: Approval | null, } | { "type": "JobFinished", 
 /**
  * Job of a `Pending` reply.

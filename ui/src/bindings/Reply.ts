@@ -10,12 +10,14 @@ import type { PeriodView } from "./PeriodView";
 import type { PrintJobView } from "./PrintJobView";
 import type { ReceiptRow } from "./ReceiptRow";
 import type { ReceiptView } from "./ReceiptView";
+import type { RecoveredView } from "./RecoveredView";
 import type { ReportRow } from "./ReportRow";
 import type { ReportView } from "./ReportView";
 import type { Settings } from "./Settings";
 import type { SlipView } from "./SlipView";
 import type { Status } from "./Status";
 import type { StockView } from "./StockView";
+import type { StreamView } from "./StreamView";
 import type { UserView } from "./UserView";
 import type { VariantView } from "./VariantView";
 
@@ -54,4 +56,8 @@ jobs: Array<PrintJobView>, } | { "type": "Report" } & ReportView | { "type": "Sl
 /**
  * Rows, newest first.
  */
-reports: Array<ReportRow>, } | { "type": "Period" } & PeriodView | { "type": "Balance" } & BalanceView | { "type": "Stock" } & StockView;
+reports: Array<ReportRow>, } | { "type": "Period" } & PeriodView | { "type": "Balance" } & BalanceView | { "type": "Stock" } & StockView | { "type": "Streams", 
+/**
+ * Rows, newest first.
+ */
+streams: Array<StreamView>, } | { "type": "Recovered" } & RecoveredView;

@@ -4,6 +4,8 @@ import type { Command } from '../bindings/Command';
 import type { KeyStorage } from '../bindings/KeyStorage';
 import type { NoticeReason } from '../bindings/NoticeReason';
 import type { NoticeView } from '../bindings/NoticeView';
+import type { RecoveredView } from '../bindings/RecoveredView';
+import type { StreamView } from '../bindings/StreamView';
 import { formatTime } from '../shared/format';
 import { Icon, Ltr } from '../shared/parts';
 import { Bar, SheetFrame } from './controls';
@@ -72,6 +74,30 @@ function Archive({ last, working }: { last: string | null; working: boolean }) {
     }}>{working ? t('system_working') : t('system_archive_write')}</button></section>;
 }
 
+/** Journals of before that are kept, and taking over what one of them holds and this till does not know. */
+function Streams() {
+  const [streams, setStreams] = useState<StreamView[]>([]);
+  const [path, setPath] = useState('');
+  const [done, setDone] = useState<RecoveredView | null>(null);
+  const load = () => run({ type: 'ListStreams' }).then((reply) => { if (reply && reply.type === 'Streams') setStreams(reply.streams); });
+  useEffect(() => { load(); }, []);
+  const recover = (file: string) => runApproved((approval) => ({ type: 'RecoverStream', file, approval }), t('system_recover')).then((reply) => {
+    if (reply && reply.type === 'Recovered') { setDone(reply); refresh(); }
+  });
+  const rows: [TillKey, number][] = done ? [['system_recovered_events', done.events], ['system_recovered_receipts', done.receipts], ['system_recovered_known', done.known],
+    ['system_recovered_refused', done.refused], ['system_recovered_supplements', done.supplements]] : [];
+  return <section data-testid="streams"><h2>{t('system_streams')}</h2>
+    {streams.length ? null : <p>{t('system_no_streams')}</p>}
+    {streams.map((stream) => <div key={stream.file} data-testid="stream" data-file={stream.file}>
+      <Fact label={<Ltr>{stream.series || stream.file}</Ltr>}>{stream.until ? tx('system_stream_until', { at: <Ltr>{formatTime(stream.until)}</Ltr> }) : t('system_stream_unreadable')}</Fact>
+      {stream.events ? <p>{tx('system_stream_events', { n: <Ltr>{stream.events}</Ltr> })}</p> : null}
+      <button type="button" class="btn wide" data-testid="recover-stream" onClick={() => recover(stream.file)}>{t('system_recover')}</button></div>)}
+    <label class="fact"><span>{t('system_recover_path')}</span><input class="input" dir="ltr" autocomplete="off" data-testid="recover-path" value={path} onInput={(event) => setPath(event.currentTarget.value)} /></label>
+    <button type="button" class="btn wide" data-testid="recover-file" disabled={path.trim() === ''} onClick={() => recover(path.trim())}>{t('system_recover')}</button>
+    {done ? <div class="note ok" role="status" data-testid="recovered"><Icon name="check" /><span>{tx('system_recovered', { series: <Ltr>{done.series}</Ltr> })}</span></div> : null}
+    {rows.map(([key, n]) => <Fact key={key} label={t(key)}><span data-testid={key}><Ltr>{n}</Ltr></span></Fact>)}</section>;
+}
+
 /** Copies, checks and the disk: what keeps the till's books safe. */
 export function System() {
   const storage = status.value?.storage;
@@ -97,6 +123,7 @@ export function System() {
         {check ? <p class={check.ok ? 'note ok' : 'note bad'} data-testid="last-check" data-ok={check.ok}><Icon name={check.ok ? 'check' : 'alert'} /><span>{t(check.ok ? 'system_check_ok' : 'system_check_bad')}{check.what ? [' ', <bdi>{check.what}</bdi>] : null}</span></p> : null}
         <button type="button" class="btn wide" data-testid="verify-ledger" disabled={working} onClick={() => start({ type: 'VerifyLedger' })}>{working ? t('system_working') : t('system_verify')}</button></section>
       <Archive last={storage.last_archive} working={working} />
+      <Streams />
       <section><h2>{t('system_files')}</h2>
         <Fact label={t('system_encrypted')}><span data-testid="key-storage" data-key={storage.key_storage}>{t(KEYS[storage.key_storage])}</span></Fact>
         {storage.disk_free_mb !== null ? <Fact label={t('system_disk_free')}>{tx('system_megabytes', { n: <Ltr>{storage.disk_free_mb}</Ltr> })}</Fact> : null}</section>

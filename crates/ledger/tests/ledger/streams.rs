@@ -7,9 +7,9 @@ use domain::entropy::Entropy;
 use domain::event::{Fact, PeriodKind, Reprinted, StreamHead, StreamReason};
 use domain::ids::{Digest, JobId, RequestId, ShiftId};
 use ledger::{
-    Ledger, NewPrintJob, OpenError, OpenOptions, PrintFilter, PrintKind, PrintState, PrintUpdate,
-    Step, Succeeded, Succession, SuccessionError, Verdict, WitnessDir, earlier_files,
-    finish_succession, judge, succeed,
+    Ledger, NewPrintJob, NewStream, NotOurs, OpenError, OpenOptions, PrintFilter, PrintKind,
+    PrintState, PrintUpdate, RecoverError, Step, Succeeded, Succession, SuccessionError, Verdict,
+    WitnessDir, earlier_files, finish_succession, judge, succeed,
 };
 use uuid::Uuid;
 
@@ -933,25 +933,176 @@ fn a_tail_that_is_found_after_its_day_was_closed_is_a_supplement() {
     assert_eq!(desk.ledger.receipts("", 100).expect("list").len(), 6);
 }
 
+/// A ledger of the same till but for what `change` says.
+fn made_like(path: &Path, change: impl FnOnce(&mut NewStream)) {
+    let mut new = crate::support::new_stream();
+    new.stream = domain::ids::StreamId([0x77; 16]);
+    change(&mut new);
+    let id = domain::ids::EventId(Uuid::from_u128(77));
+    let made = Ledger::create(path, new, &clock(1), id, &OpenOptions::default());
+    drop(made.expect("create"));
+}
+
 #[test]
 fn a_file_that_is_not_an_earlier_part_of_this_till_is_refused() {
-    let (place, found, mut desk) = lost_and_gone_on();
+    let (place, _found, mut desk) = lost_and_gone_on();
     let now = desk.tick();
     let head = desk.ledger.head();
     let mut entropy = Entropy::new([80; 32]);
-    assert!(
-        desk.ledger
-            .recover(&place.path, &now, &mut entropy)
-            .is_err()
+    let path = |name: &str| place.directory().join(name);
+    made_like(&path("chain.db"), |new| {
+        new.opened.tenant = domain::ids::TenantId::new("rif").expect("a code");
+    });
+    made_like(&path("till.db"), |new| {
+        new.opened.till = Some(domain::ids::TillId::new("02").expect("a number"));
+    });
+    made_like(&path("device.db"), |new| {
+        new.opened.device = domain::ids::DeviceId(Uuid::from_u128(2));
+    });
+    made_like(&path("key.db"), |new| {
+        new.opened.public_key = "cd".repeat(32);
+    });
+    made_like(&path("unrelated.db"), |_| {});
+    // Of the stream before, but another way from its first event on.
+    made_like(&path("branch.db"), |new| {
+        new.stream = crate::support::STREAM;
+    });
+    made_like(&path("begun.db"), |_| {});
+    damage_event(
+        &path("begun.db"),
+        "UPDATE event SET bytes = x'00' WHERE seq = 1",
     );
-    let other = Place::new();
-    drop(create(&other.path, &OpenOptions::default()));
-    assert!(
-        desk.ledger
-            .recover(&other.path, &now, &mut entropy)
-            .is_err()
-    );
-    damage_event(&found, "UPDATE event SET bytes = x'00' WHERE seq = 15");
-    assert!(desk.ledger.recover(&found, &now, &mut entropy).is_err());
+    desk.ledger
+        .back_up(&path("ours.db"), 1)
+        .expect("a copy of its own");
+    for (name, expected) in [
+        ("ledger.db", NotOurs::Current),
+        ("ours.db", NotOurs::Current),
+        ("chain.db", NotOurs::OtherTenant),
+        ("till.db", NotOurs::OtherTill),
+        ("device.db", NotOurs::OtherDevice),
+        ("key.db", NotOurs::OtherDevice),
+        ("unrelated.db", NotOurs::Unrelated),
+        ("branch.db", NotOurs::OtherBranch),
+        ("begun.db", NotOurs::Damaged),
+    ] {
+        match desk.ledger.recover(&path(name), &now, &mut entropy) {
+            Err(RecoverError::NotOurs(found)) => assert_eq!(found, expected, "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    std::fs::write(path("text.db"), "no ledger".repeat(500)).expect("write");
+    made_like(&path("newer.db"), |_| {});
+    let conn = rusqlite::Connection::open(path("newer.db")).expect("raw");
+    conn.execute_batch("PRAGMA user_version = 99; UPDATE format SET understood_from = 99")
+        .expect("newer");
+    conn.close().expect("close");
+    type Fits = fn(&OpenError) -> bool;
+    let cases: [(&str, Fits); 3] = [
+        ("nothing.db", |error| matches!(error, OpenError::NotFound)),
+        ("text.db", |error| matches!(error, OpenError::NotALedger)),
+        ("newer.db", |error| {
+            matches!(error, OpenError::NewerVersion { found: 99, .. })
+        }),
+    ];
+    for (name, fits) in cases {
+        match desk.ledger.recover(&path(name), &now, &mut entropy) {
+            Err(RecoverError::Open(error)) => assert!(fits(&error), "{name}: {error:?}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
     assert_eq!(desk.ledger.head(), head);
+    desk.assert_sound();
+}
+
+#[test]
+fn a_damaged_file_that_is_found_gives_what_can_be_proven() {
+    let (_place, found, mut desk) = lost_and_gone_on();
+    let before = seen(&desk.ledger);
+    desk.sell(&[(1, 1, 5_000)]);
+    let now = desk.tick();
+    damage_event(&found, "UPDATE event SET bytes = x'00' WHERE seq = 15");
+    let told = desk
+        .ledger
+        .recover(&found, &now, &mut Entropy::new([81; 32]))
+        .expect("recover");
+    assert_eq!((told.adopted, told.receipts), (3, 1));
+    assert_eq!((told.known, told.refused), (14, 1));
+    assert_eq!(
+        seen(&desk.ledger).perpetual_minor,
+        before.perpetual_minor + 5_000 + 7_000
+    );
+    desk.assert_sound();
+    let again = desk
+        .ledger
+        .recover(&found, &now, &mut Entropy::new([82; 32]))
+        .expect("recover");
+    assert_eq!((again.adopted, again.known, again.refused), (0, 17, 1));
+}
+
+/// The same copy was put back twice: what the first new stream sold is found after the second has gone on.
+#[test]
+fn a_stream_that_went_on_from_the_same_copy_is_taken_over_too() {
+    let place = Place::new();
+    let mut desk = busy(&place);
+    desk.ledger.checkpoint().expect("checkpoint");
+    let copy = place.directory().join("copy.db");
+    desk.ledger.back_up(&copy, 1).expect("a copy");
+    desk.sell(&[(1, 2, 1_000)]);
+    let wall = desk.wall;
+    desk.ledger = in_memory();
+    // The first goes on from the whole file, the second only from the copy.
+    let first = go_on(&place.path, StreamReason::WitnessMissing, 83, wall);
+    let mut first = desk_of(first.ledger, &desk, 84);
+    first.sell(&[(1, 1, 300)]);
+    let found = place.directory().join("found.db");
+    first.ledger.copy_as_is(&found).expect("kept");
+    first.ledger = in_memory();
+    std::fs::rename(&copy, &place.path).expect("restored");
+    let second = go_on(&place.path, StreamReason::Restored, 85, wall);
+    let mut second = desk_of(second.ledger, &desk, 86);
+    let before = seen(&second.ledger).perpetual_minor;
+    second.sell(&[(1, 1, 10)]);
+    let now = second.tick();
+    let told = second
+        .ledger
+        .recover(&found, &now, &mut Entropy::new([87; 32]))
+        .expect("recover");
+    assert_eq!((told.adopted, told.receipts, told.refused), (2, 2, 0));
+    assert_eq!(
+        seen(&second.ledger).perpetual_minor,
+        before + 10 + 2_000 + 300
+    );
+    second.assert_sound();
+    let again = second
+        .ledger
+        .recover(&found, &now, &mut Entropy::new([88; 32]))
+        .expect("recover");
+    assert_eq!((again.adopted, again.refused), (0, 0));
+}
+
+/// A cart in hand was paid on both sides of a restored copy: one of the two receipts cannot be of this journal.
+#[test]
+fn an_event_that_contradicts_what_is_here_stays_in_its_file() {
+    let (_place, found, mut desk) = lost_and_gone_on();
+    let lost = Ledger::open_read_only(&found).expect("open");
+    let number = lost.receipts("", 10).expect("list")[1].number.clone();
+    let sale = lost
+        .receipt(&number)
+        .expect("read")
+        .expect("there")
+        .body
+        .sale()
+        .sale;
+    drop(lost);
+    let mut body = desk.sale(&[(1, 1, 5_000)]);
+    body.sale = sale;
+    desk.append(&Fact::SaleCompleted(body)).expect("sold here");
+    let now = desk.tick();
+    let told = desk
+        .ledger
+        .recover(&found, &now, &mut Entropy::new([89; 32]))
+        .expect("recover");
+    assert_eq!((told.adopted, told.receipts, told.refused), (3, 1, 1));
+    desk.assert_sound();
 }

@@ -144,6 +144,70 @@ fn a_damaged_a_foreign_and_no_file_are_refused_and_nothing_changes() {
     }
 }
 
+/// The ledger broke, an older copy was put in its place, and what it had sold since is taken over from the old file.
+#[test]
+fn what_a_restored_copy_does_not_know_is_taken_over_from_the_file_that_it_replaced() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.open();
+    close(&mut shop);
+    sell(&mut shop);
+    let data = shop.folder().to_owned();
+    let place = tempfile::tempdir().expect("folder");
+    let file = place.path().join("copy.db");
+    run(&["backup", text(&data), "--to", text(&file)]);
+    sell(&mut shop);
+    sell(&mut shop);
+    let restored = done(&run(&["restore", text(&data), text(&file), "--json"]));
+    let aside = restored["set_aside"].as_str().expect("a name").to_owned();
+
+    let running = Till::start(&data, &[]);
+    refused(&run(&["recover", text(&data), &aside]), "stop it first");
+    running.stop();
+    let told = done(&run(&["recover", text(&data), &aside, "--json"]));
+    assert_eq!(
+        (&told["events"], &told["receipts"], &told["refused"]),
+        (&2.into(), &2.into(), &0.into())
+    );
+    let again = run(&["recover", text(&data), &aside]);
+    let said = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(again.status.success(), "{again:?}");
+    assert!(said.contains("taken over: 0 events, 0 receipts"), "{said}");
+    assert!(run(&["verify", text(&data)]).status.success());
+    // By its name, where it lies in the folder of streams.
+    let streams = std::fs::read_dir(data.join("streams")).expect("a folder");
+    let kept = streams.map(|entry| entry.expect("an entry").file_name());
+    let kept = kept
+        .filter_map(|name| name.into_string().ok())
+        .find(|name| name.ends_with(".db"))
+        .expect("a kept file");
+    assert_eq!(
+        done(&run(&["recover", text(&data), &kept, "--json"]))["events"],
+        0
+    );
+
+    let before = std::fs::read(data.join("ledger.db")).expect("readable");
+    refused(
+        &run(&["recover", text(&data), text(&data.join("ledger.db"))]),
+        "the ledger in use",
+    );
+    refused(
+        &run(&[
+            "recover",
+            text(&data),
+            text(&place.path().join("nothing.db")),
+        ]),
+        "no ledger at this path",
+    );
+    let letter = place.path().join("letter.db");
+    std::fs::write(&letter, "a letter").expect("written");
+    refused(
+        &run(&["recover", text(&data), text(&letter)]),
+        "not a ledger",
+    );
+    refused(&run(&["recover", text(place.path()), &aside]), "no ledger");
+    assert!(std::fs::read(data.join("ledger.db")).expect("readable") == before);
+}
+
 /// Where SQLite can make no shared memory beside a log, as on a medium that cannot be written, a copy of both
 /// is read: nothing of the log is left out.
 #[test]

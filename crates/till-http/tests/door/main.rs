@@ -1,5 +1,6 @@
 //! The real `hanout-till` against a real server in this process: what outsiders rely on.
 
+mod command_line;
 mod copies;
 mod program;
 mod story;

@@ -8,6 +8,7 @@ mod enrolment;
 mod fresh;
 mod periods;
 mod receipts;
+mod recovering;
 mod refusals;
 mod requests;
 mod selling;
@@ -32,9 +33,11 @@ fn read_only(folder: &std::path::Path) -> Result<ledger::Ledger, ledger::OpenErr
 /// A file of a till without the till in front of it.
 fn raw(path: impl AsRef<std::path::Path>) -> rusqlite::Connection {
     let path = path.as_ref();
-    let folder = path.parent().expect("a folder");
-    let key = options(folder).key;
+    raw_with(path, &options(path.parent().expect("a folder")))
+}
+
+fn raw_with(path: &std::path::Path, options: &ledger::OpenOptions) -> rusqlite::Connection {
     let db = rusqlite::Connection::open(path).expect("opens");
-    ledger::unlock(&db, key.as_ref()).expect("a key");
+    ledger::unlock(&db, options.key.as_ref()).expect("a key");
     db
 }

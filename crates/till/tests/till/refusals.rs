@@ -875,6 +875,20 @@ fn paying() -> Vec<Case> {
 fn receipts_and_device() -> Vec<Case> {
     vec![
         case(
+            "taking over a file that is not there",
+            manager,
+            |_| json!({"type": "RecoverStream", "file": "nothing.db"}),
+            Code::UnknownFile,
+            json!({"file": "nothing.db"}),
+        ),
+        case(
+            "taking over a file without a manager",
+            cashier,
+            |_| json!({"type": "RecoverStream", "file": "nothing.db"}),
+            Code::ManagerRequired,
+            json!({}),
+        ),
+        case(
             "no such receipt",
             open,
             |_| json!({"type": "GetReceipt", "number": "LM-01-00000-2026-000001"}),
@@ -1059,6 +1073,17 @@ fn every_code_has_a_case() {
         Code::StorageFailed,
         // storage.rs
         Code::DiskFull,
+        // recovering.rs
+        Code::FileUnreadable,
+        Code::FileNotALedger,
+        Code::FileTooNew,
+        Code::FileLocked,
+        Code::FileDamaged,
+        Code::FileCurrent,
+        Code::FileOfOtherChain,
+        Code::FileOfOtherTill,
+        Code::FileOfOtherDevice,
+        Code::FileUnrelated,
         // sign_in.rs
         Code::PinWait,
         Code::PinBlocked,
