@@ -68,7 +68,8 @@ bench: ui ## Figures beside their baselines
 replay: setup ## A month of real receipts through four tills
 	@HANOUT_DATA="$(DATA)" cargo run --quiet --release -p tests --bin replay
 
-torture: ## Power cuts, failing disks, kills and flipped bits for MINUTES=20; SEED=1 repeats a run
+torture: ## Power cuts, failing disks, kills, flipped bits and random commands for MINUTES=20; SEED=1 repeats a run
+	@cargo build --quiet --release -p tests --bin torture --bin till-program
 	@cargo run --quiet --release -p tests --bin torture -- --minutes $(or $(MINUTES),20) --seed $(or $(SEED),1)
 
 apk-check: ## Type-check the app for the handheld

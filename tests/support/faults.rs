@@ -9,6 +9,7 @@ pub mod kill;
 pub mod migration;
 pub mod power;
 pub mod rot;
+pub mod served;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,9 +36,14 @@ impl Budget {
         }
     }
 
+    /// Whether somebody wants it to stop now.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// Whether `done` rounds are enough.
     pub fn is_spent(&self, done: u64) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.is_stopped()
             || self.rounds.is_some_and(|rounds| done >= rounds)
             || self.until.is_some_and(|until| Instant::now() >= until)
     }

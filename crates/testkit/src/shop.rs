@@ -250,6 +250,8 @@ pub struct Setup {
     pub ledger_options: OpenOptions,
     /// First byte of all randomness.
     pub seed: u8,
+    /// Address of the server that it is enrolled with. Only a program that really runs asks there.
+    pub server: &'static str,
 }
 
 impl Setup {
@@ -266,6 +268,7 @@ impl Setup {
                 key: None,
             },
             seed: 1,
+            server: "https://hq.example",
         }
     }
 
@@ -636,7 +639,7 @@ impl Shop {
     /// When the till refuses.
     pub fn enrol(&mut self) {
         let job = match self.ok(Command::Enrol {
-            server: "https://hq.example".to_owned(),
+            server: self.setup.server.to_owned(),
             code: "atlas.7ZK3QW2M".to_owned(),
         }) {
             Reply::Pending { job } => job,

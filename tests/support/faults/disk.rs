@@ -260,7 +260,7 @@ fn kinds(
         };
         for &sticky in lasting {
             for at in 0.. {
-                if budget.is_spent(0) {
+                if budget.is_spent(figures.get("faults")) {
                     return Ok(figures);
                 }
                 day.shop.disk().restore(&base);
@@ -297,7 +297,8 @@ fn kinds(
     Ok(figures)
 }
 
-/// Every fault at every call of a day with `sales` sales, on files whose names begin with `only`.
+/// Every fault at every call of a day with `sales` sales, on files whose names begin with `only`. A round of the
+/// budget is a fault of each of the two threads.
 ///
 /// # Errors
 /// The first violation, with what repeats it.

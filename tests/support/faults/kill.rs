@@ -1,4 +1,5 @@
-//! Kill -9 of a real process that sells: a sale is acknowledged when its answer was read from the pipe.
+//! Kill -9 of a real process that sells: a sale is acknowledged when its answer was read from the pipe, or, of the
+//! whole program, when its 200 was read.
 //!
 //! A kill proves nothing about power cuts, because the system still writes what it was given; it finds what a
 //! program gets wrong about its own end.
@@ -19,6 +20,7 @@ use testkit::shop::{SOCKS, START_WALL_MS, Setup, tender};
 use till::door::{Answer, Command, Reply, Request};
 use till::{Context, Till};
 
+use super::served::{self, Served};
 use super::{Budget, Figures};
 
 /// Every so many kills the whole ledger is recomputed.
@@ -67,14 +69,36 @@ pub fn sell(folder: &Path, seed: u64) -> Result<()> {
     Ok(())
 }
 
-struct Seller {
+/// What is killed.
+#[derive(Debug, Clone, Copy)]
+pub enum Victim<'a> {
+    /// A program that runs [`sell`] when called as `till FOLDER SEED`: quick to start, so that many can die.
+    Pipes(&'a Path),
+    /// `hanout-till`, serving on its loopback HTTP.
+    Door(&'a Path),
+}
+
+struct Piped {
     child: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
 }
 
+enum Seller {
+    Piped(Piped),
+    Served(Served),
+}
+
 impl Seller {
-    fn start(program: &Path, folder: &Path, seed: u64) -> Result<Seller> {
+    fn start(victim: Victim<'_>, folder: &Path, seed: u64) -> Result<Seller> {
+        let program = match victim {
+            Victim::Pipes(program) => program,
+            Victim::Door(program) => {
+                let witness = folder.join("witness");
+                let command = served::program(program, folder, &witness);
+                return Ok(Seller::Served(Served::start(command)?));
+            }
+        };
         let mut child = Program::new(program)
             .arg("till")
             .arg(folder)
@@ -85,37 +109,65 @@ impl Seller {
             .context("the seller starts")?;
         let to = child.stdin.take().context("a pipe")?;
         let from = BufReader::new(child.stdout.take().context("a pipe")?);
-        Ok(Seller { child, to, from })
+        Ok(Seller::Piped(Piped { child, to, from }))
     }
 
     fn ready(&mut self) -> Result<()> {
-        let mut line = String::new();
-        self.from.read_line(&mut line)?;
-        ensure!(line == "ready\n", "the till did not start: {line:?}");
-        Ok(())
+        match self {
+            Seller::Piped(piped) => {
+                let mut line = String::new();
+                piped.from.read_line(&mut line)?;
+                ensure!(line == "ready\n", "the till did not start: {line:?}");
+                Ok(())
+            }
+            Seller::Served(served) => served.ready(),
+        }
     }
 
     fn send(&mut self, request: &Request) -> Result<()> {
-        let line = serde_json::to_string(request)?;
-        writeln!(self.to, "{line}")?;
-        Ok(self.to.flush()?)
+        match self {
+            Seller::Piped(piped) => {
+                let line = serde_json::to_string(request)?;
+                writeln!(piped.to, "{line}")?;
+                Ok(piped.to.flush()?)
+            }
+            Seller::Served(served) => served.send(request),
+        }
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer> {
         self.send(request)?;
-        let mut line = String::new();
-        self.from.read_line(&mut line)?;
-        serde_json::from_str(&line).with_context(|| format!("an answer: {line:?}"))
+        match self {
+            Seller::Piped(piped) => {
+                let mut line = String::new();
+                piped.from.read_line(&mut line)?;
+                serde_json::from_str(&line).with_context(|| format!("an answer: {line:?}"))
+            }
+            Seller::Served(served) => served.read(),
+        }
     }
 
-    fn kill(mut self) -> Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
+    /// Microseconds within which it starts.
+    const fn start_us(&self) -> u64 {
+        match self {
+            Seller::Piped(_) => 8_000,
+            Seller::Served(_) => 60_000,
+        }
+    }
+
+    fn kill(self) -> Result<()> {
+        match self {
+            Seller::Piped(mut piped) => {
+                piped.child.kill()?;
+                piped.child.wait()?;
+                Ok(())
+            }
+            Seller::Served(served) => served.kill(),
+        }
     }
 }
 
-impl Drop for Seller {
+impl Drop for Piped {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.child.kill();
@@ -188,7 +240,7 @@ impl Client {
     fn live(&mut self, mut seller: Seller, protocol: Protocol) -> Result<()> {
         if self.rng.chance(10) {
             // Killed while it starts.
-            self.spin(8_000);
+            self.spin(seller.start_us());
             return seller.kill();
         }
         seller.ready()?;
@@ -229,13 +281,18 @@ impl Client {
     }
 }
 
-/// Kills `program` (which runs [`sell`] when called as `till FOLDER SEED`) until the budget is spent.
+/// Kills `victim` until the budget is spent.
 ///
 /// # Errors
 /// The first violation, with the seed; a doubled sale is counted, not an error.
-pub fn run(program: &Path, protocol: Protocol, budget: &Budget, seed: u64) -> Result<Figures> {
+pub fn run(victim: Victim<'_>, protocol: Protocol, budget: &Budget, seed: u64) -> Result<Figures> {
     let mut figures = Figures::default();
-    let mut shop = Setup::tunisia().on_folder().build();
+    let setup = Setup {
+        // Nobody listens there.
+        server: "http://127.0.0.1:9",
+        ..Setup::tunisia().on_folder()
+    };
+    let mut shop = setup.build();
     shop.open();
     shop.close_till();
     let folder = shop.folder().to_owned();
@@ -248,7 +305,7 @@ pub fn run(program: &Path, protocol: Protocol, budget: &Budget, seed: u64) -> Re
     while !budget.is_spent(figures.get("kills")) {
         let kills = figures.get("kills");
         let told = || format!("seed {seed}, kill {kills}");
-        let seller = Seller::start(program, &folder, seed ^ (kills << 20))?;
+        let seller = Seller::start(victim, &folder, seed ^ (kills << 20))?;
         client.live(seller, protocol).with_context(told)?;
         figures.add("kills", 1);
         let ledger = Ledger::open_read_only(&path).with_context(told)?;

@@ -88,7 +88,7 @@ impl Interrupted {
 
 /// Interrupts the migration by a failing disk at each call, and by a power cut after each operation, on the
 /// ledger itself; and at `samples` places of the copy that is made before. Every `open_every`th of what is left
-/// is brought to today's format again.
+/// is brought to today's format again. A round of the budget is a halt and a cut.
 ///
 /// # Errors
 /// The first violation.
@@ -123,8 +123,8 @@ pub fn sweep(samples: u64, open_every: u64, seed: u64, budget: &Budget) -> Resul
     let mut places: Vec<u64> = early.collect();
     places.extend(copied as u64..log.len() as u64 + 1);
     for at in places {
-        if budget.is_spent(0) {
-            return Ok(figures);
+        if budget.is_spent(figures.get("halts")) {
+            break;
         }
         interrupted.disk.restore(&base);
         interrupted.disk.fail(Fault {
@@ -151,7 +151,7 @@ pub fn sweep(samples: u64, open_every: u64, seed: u64, budget: &Budget) -> Resul
             continue;
         }
         for survival in SURVIVALS {
-            if budget.is_spent(0) {
+            if budget.is_spent(figures.get("cuts")) {
                 return Ok(figures);
             }
             figures.add("cuts", 1);

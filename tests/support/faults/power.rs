@@ -2,7 +2,7 @@
 //! is opened and held to the history that was acknowledged.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -12,6 +12,8 @@ use domain::event::TenderKind;
 use domain::ids::{Digest, RequestId};
 use domain::time::{Boot, Now};
 use ledger::{Durability, Ledger, OpenOptions};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 use testkit::disk::crash::{CrashDisk, SURVIVALS, Survival};
 use testkit::disk::{MemDisk, Op, Snapshot};
 use testkit::rng::Rng;
@@ -21,10 +23,31 @@ use till::{Context, Till};
 
 use super::{Budget, Figures};
 
-/// Every so many states the whole ledger is recomputed; the others are opened, and their end compared.
-const VERIFY_EVERY: u64 = 5;
-/// Every so many states the till itself is started and sells on.
-const DOOR_EVERY: u64 = 40;
+/// How closely states are looked at. The end of every one is read by SQLite and compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Depth {
+    /// Every so many states the product opens the ledger.
+    pub open_every: u64,
+    /// Every so many states it also recomputes all of it.
+    pub verify_every: u64,
+    /// Every so many states the till itself is started and sells on.
+    pub door_every: u64,
+}
+
+impl Depth {
+    /// For thousands of states.
+    pub const CLOSE: Depth = Depth {
+        open_every: 1,
+        verify_every: 5,
+        door_every: 40,
+    };
+    /// For a million.
+    pub const WIDE: Depth = Depth {
+        open_every: 10,
+        verify_every: 50,
+        door_every: 400,
+    };
+}
 /// States drawn of each random kind after each operation.
 const DRAWS: usize = 3;
 
@@ -126,6 +149,7 @@ struct Job {
     state: Snapshot,
     /// Sales acknowledged.
     acked: usize,
+    open: bool,
     verify: bool,
     through_the_door: bool,
     label: String,
@@ -142,6 +166,11 @@ impl Recording {
 
     fn look(&self, disk: &MemDisk, job: &Job) -> Finding {
         disk.restore(&job.state);
+        if !job.open {
+            return self
+                .glance(&disk.folder().join("ledger.db"), job)
+                .unwrap_or_else(|error| Finding::Broken(format!("{error:?}")));
+        }
         let broken = |what: &dyn std::fmt::Display| Finding::Broken(what.to_string());
         let ledger = match Ledger::open(&disk.folder().join("ledger.db"), &OpenOptions::default()) {
             Ok(ledger) => ledger,
@@ -155,22 +184,9 @@ impl Recording {
             }
         }
         let head = ledger.head();
-        let known = usize::try_from(head.seq)
-            .ok()
-            .and_then(|seq| self.hashes.get(seq));
-        if known != Some(&head.hash) {
-            return broken(&format!("event {} is not of this history", head.seq));
-        }
-        let wanted = self.seq_after(job.acked);
-        if head.seq < wanted {
-            return Finding::Lost(wanted - head.seq);
-        }
-        let one_more = self.seq_after((job.acked + 1).min(self.acked.len()));
-        if head.seq > one_more {
-            return broken(&format!(
-                "{} events after the last answer",
-                head.seq - wanted
-            ));
+        let found = self.end(head.seq, head.hash, job);
+        if !matches!(found, Finding::Sound) {
+            return found;
         }
         for acked in self.acked[..job.acked].iter().rev().take(4) {
             match ledger.answer(acked.request.id) {
@@ -185,6 +201,55 @@ impl Recording {
             return broken(&format!("{error:#}"));
         }
         Finding::Sound
+    }
+
+    /// Whether a history that ends so is one that this cut may leave.
+    fn end(&self, seq: u64, hash: Digest, job: &Job) -> Finding {
+        let known = usize::try_from(seq)
+            .ok()
+            .and_then(|seq| self.hashes.get(seq));
+        if known != Some(&hash) {
+            return Finding::Broken(format!("event {seq} is not of this history"));
+        }
+        let wanted = self.seq_after(job.acked);
+        if seq < wanted {
+            return Finding::Lost(wanted - seq);
+        }
+        let one_more = self.seq_after((job.acked + 1).min(self.acked.len()));
+        if seq > one_more {
+            return Finding::Broken(format!("{} events after the last answer", seq - wanted));
+        }
+        Finding::Sound
+    }
+
+    /// Lets SQLite recover the file and reads its end: the last event, that none is missing, and the last answers.
+    fn glance(&self, path: &Path, job: &Job) -> Result<Finding> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // Nobody else has it open.
+        conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let (seq, hash, count) = conn.query_row(
+            "SELECT seq, hash, (SELECT count(seq) FROM event) FROM event ORDER BY seq DESC LIMIT 1",
+            [],
+            |row| Ok((row.get::<_, u64>(0)?, row.get(1)?, row.get::<_, u64>(2)?)),
+        )?;
+        if count != seq {
+            return Ok(Finding::Broken(format!("{count} of {seq} events")));
+        }
+        let found = self.end(seq, Digest(hash), job);
+        if !matches!(found, Finding::Sound) {
+            return Ok(found);
+        }
+        let mut statement = conn.prepare("SELECT answer FROM answer WHERE request = ?1")?;
+        for acked in self.acked[..job.acked].iter().rev().take(2) {
+            let answer: String =
+                statement.query_row([acked.request.id.0.as_bytes()], |row| row.get(0))?;
+            if answer != acked.answer {
+                return Ok(Finding::Broken(format!("an answer became {answer}")));
+            }
+        }
+        Ok(Finding::Sound)
     }
 
     /// Starts the till on it: the last answers are given again, the request that was under way is repeated,
@@ -284,6 +349,7 @@ impl Recording {
         budget: &Budget,
         seed: u64,
         stride: usize,
+        depth: Depth,
     ) -> Result<(Figures, Option<String>)> {
         let figures = Mutex::new((Figures::default(), None::<String>));
         let (send, receive) = sync_channel::<Job>(16);
@@ -292,8 +358,10 @@ impl Recording {
             for _ in 0..2 {
                 scope.spawn(|| self.work(&receive, &figures));
             }
-            self.build(budget, seed, stride, &send);
+            let built = self.build(budget, seed, stride, depth, &send);
             drop(send);
+            let mut shared = figures.lock().unwrap_or_else(|error| error.into_inner());
+            shared.0.take(&built);
         });
         let (mut figures, first) = figures
             .into_inner()
@@ -312,10 +380,14 @@ impl Recording {
             };
             let finding = self.look(&disk, &job);
             let mut shared = figures.lock().unwrap_or_else(|error| error.into_inner());
-            shared.0.add("states", 1);
-            shared
-                .0
-                .add("through_the_door", u64::from(job.through_the_door));
+            shared.0.add("read", 1);
+            for (name, done) in [
+                ("opened", job.open),
+                ("verified", job.verify),
+                ("through_the_door", job.through_the_door),
+            ] {
+                shared.0.add(name, u64::from(done));
+            }
             let what = match finding {
                 Finding::Sound => continue,
                 Finding::Lost(events) => {
@@ -333,12 +405,22 @@ impl Recording {
         }
     }
 
-    fn build(&self, budget: &Budget, seed: u64, stride: usize, send: &SyncSender<Job>) {
+    /// Builds states, and has each looked at. A state that differs from an earlier one only in files beside the
+    /// ledger is counted and not read again, but for the ones that the till is started on.
+    fn build(
+        &self,
+        budget: &Budget,
+        seed: u64,
+        stride: usize,
+        depth: Depth,
+        send: &SyncSender<Job>,
+    ) -> Figures {
+        let mut figures = Figures::default();
         let mut rng = Rng::new(seed);
         let mut disk = CrashDisk::new(&self.start);
         let mut seen = HashSet::new();
+        let mut read = HashSet::new();
         let mut acked = 0;
-        let mut built = 0;
         for (at, op) in self.log.iter().enumerate() {
             disk.step(op);
             if let Op::Mark(sale) = op {
@@ -353,38 +435,80 @@ impl Recording {
                     Survival::Prefix | Survival::Sectors | Survival::Garbage => DRAWS,
                 };
                 for _ in 0..draws {
+                    let built = figures.get("states");
                     if budget.is_spent(built) {
-                        return;
+                        return figures;
                     }
-                    let state = disk.state(survival, &mut rng);
-                    let mut hasher = DefaultHasher::new();
-                    state.files.hash(&mut hasher);
-                    acked.hash(&mut hasher);
-                    if !seen.insert(hasher.finish()) {
+                    let mut state = disk.state(survival, &mut rng);
+                    if !seen.insert((fingerprint(&state, ""), acked)) {
                         continue;
                     }
-                    built += 1;
+                    figures.add("states", 1);
+                    let through_the_door = (built + 1) % depth.door_every == 0;
+                    if !read.insert((fingerprint(&state, LEDGER), acked)) && !through_the_door {
+                        continue;
+                    }
+                    if !through_the_door {
+                        state.files.retain(|name, _| name.starts_with(LEDGER));
+                    }
+                    let nth = read.len() as u64;
+                    let verify = nth.is_multiple_of(depth.verify_every);
                     let job = Job {
                         state,
                         acked,
-                        verify: built % VERIFY_EVERY == 0,
-                        through_the_door: built % DOOR_EVERY == 0,
+                        open: verify || through_the_door || nth.is_multiple_of(depth.open_every),
+                        verify,
+                        through_the_door,
                         label: format!("after operation {at}, {survival:?}, {acked} acknowledged"),
                     };
                     if send.send(job).is_err() {
-                        return;
+                        return figures;
                     }
                 }
             }
         }
+        figures
     }
+}
+
+/// Names of the ledger's files begin so.
+const LEDGER: &str = "ledger.db";
+
+/// Tells states apart by the files whose names begin with `prefix`. It is asked for every state, so it is fast and
+/// not strong: two states that it takes for one are looked at once.
+fn fingerprint(state: &Snapshot, prefix: &str) -> u64 {
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut sums = [1_u64, 2, 3, 4];
+    let mut mix = |bytes: &[u8]| {
+        sums[0] = sums[0].wrapping_add(bytes.len() as u64);
+        let (blocks, rest) = bytes.as_chunks::<32>();
+        let mut last = [0; 32];
+        last[..rest.len()].copy_from_slice(rest);
+        for block in blocks.iter().chain([&last]) {
+            for (sum, word) in sums.iter_mut().zip(block.as_chunks::<8>().0) {
+                *sum = (*sum ^ u64::from_le_bytes(*word))
+                    .wrapping_mul(FACTOR)
+                    .rotate_left(29);
+            }
+        }
+    };
+    for (name, bytes) in &state.files {
+        if name.starts_with(prefix) {
+            mix(name.as_bytes());
+            mix(bytes);
+        }
+    }
+    let [first, rest @ ..] = sums;
+    rest.iter().fold(first, |all, sum| {
+        (all.rotate_left(17) ^ sum).wrapping_mul(FACTOR)
+    })
 }
 
 /// Records runs with new seeds and cuts the power in each, until the budget is spent.
 ///
 /// # Errors
 /// The first violation, with the seed that repeats it.
-pub fn run(budget: &Budget, first_seed: u64) -> Result<Figures> {
+pub fn run(budget: &Budget, first_seed: u64, depth: Depth) -> Result<Figures> {
     let mut figures = Figures::default();
     let mut seed = first_seed;
     while !budget.is_spent(figures.get("states")) {
@@ -395,7 +519,7 @@ pub fn run(budget: &Budget, first_seed: u64) -> Result<Figures> {
                 .map(|rounds| rounds.saturating_sub(figures.get("states"))),
             ..budget.clone()
         };
-        let (found, first) = recording.cut(&left, seed, 1)?;
+        let (found, first) = recording.cut(&left, seed, 1, depth)?;
         figures.take(&found);
         if let Some(first) = first {
             bail!("seed {seed}: {first} ({figures})");
