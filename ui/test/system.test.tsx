@@ -121,5 +121,5 @@ it('names a file that was found elsewhere, and says why it is refused', async ()
   await pin('369258');
   await vi.waitFor(() => expect(root.textContent).toContain('/media/usb/ledger.db'));
   expect(find('recovered')).toBe(null);
-  expect(commands('RecoverStream')[0].file).toBe('/media/usb/ledger.db');
+  expect(commands('RecoverStream')[0]).toMatchObject({ file: '/media/usb/ledger.db' });
 });

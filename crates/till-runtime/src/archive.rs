@@ -4,6 +4,7 @@
 //! `zip.rs` the container. docs/ledger.md is the format in words.
 
 mod check;
+mod row;
 mod tables;
 #[cfg(test)]
 mod tests;
