@@ -54,6 +54,10 @@ impl Ledger {
     }
 }
 
+/// Sets a note.
+pub(crate) const SET_LOCAL: &str =
+    "INSERT OR REPLACE INTO local (key, value, proof) VALUES (?1, ?2, row_proof('local', ?1, ?2))";
+
 impl WriteTx<'_> {
     /// Keeps the answer to `request`, and drops the oldest ones now and then.
     ///
@@ -69,7 +73,9 @@ impl WriteTx<'_> {
         self.step(|ledger| {
             let inserted = ledger
                 .prepare(
-                    "INSERT INTO answer (request, digest, wall, answer) VALUES (?1, ?2, ?3, ?4) \
+                    "INSERT INTO answer (ordinal, request, digest, wall, answer, proof) \
+                     SELECT next, ?1, ?2, ?3, ?4, row_proof('answer', next, ?1, ?2, ?3, ?4) \
+                     FROM (SELECT coalesce(max(ordinal), 0) + 1 AS next FROM answer) WHERE true \
                      ON CONFLICT (request) DO NOTHING",
                 )?
                 .execute((Id(request.0), digest.0, wall, answer))?;
@@ -106,9 +112,7 @@ impl WriteTx<'_> {
     /// [`LedgerError::Storage`].
     pub fn set_local(&mut self, key: &str, value: &str) -> Result<(), LedgerError> {
         self.step(|ledger| {
-            ledger
-                .prepare("INSERT OR REPLACE INTO local (key, value) VALUES (?1, ?2)")?
-                .execute((key, value))?;
+            ledger.prepare(SET_LOCAL)?.execute((key, value))?;
             Ok(())
         })
     }

@@ -8,6 +8,7 @@ use domain::ids::StreamId;
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::answers::SET_LOCAL;
 use crate::cipher;
 use crate::error::{LedgerError, OpenError};
 use crate::ledger::Ledger;
@@ -138,10 +139,7 @@ impl Ledger {
                 seq,
             };
             let text = serde_json::to_string(&stamp).expect("a stamp is plain data");
-            target.execute(
-                "INSERT OR REPLACE INTO local (key, value) VALUES (?1, ?2)",
-                (BACKUP_STAMP, text),
-            )?;
+            target.execute(SET_LOCAL, (BACKUP_STAMP, text))?;
         }
         target.close().map_err(|(_, error)| error)?;
         self.check_copy(draft)

@@ -552,22 +552,8 @@ impl CatalogueChanges {
                     read(&id.to_string(), &text)?
                 }
             };
-            let mut words = match styles.get(&variant.style) {
-                Some(words) => words.clone(),
-                None => {
-                    let words = ledger
-                        .style(variant.style)?
-                        .map(|style| style_words(&style))
-                        .unwrap_or_default();
-                    styles.insert(variant.style, words.clone());
-                    words
-                }
-            };
-            add_words(&mut words, &variant.sku);
-            for option in &variant.options {
-                add_words(&mut words, option);
-            }
-            let rowid = id + if variant.archived { ARCHIVED_FROM } else { 0 };
+            let words = words_of_variant(ledger, &variant, &mut styles)?;
+            let rowid = word_row(id, &variant);
             let text: Vec<&str> = words.iter().map(String::as_str).collect();
             ledger
                 .prepare("INSERT INTO item_words (rowid, words) VALUES (?1, ?2)")?
@@ -581,6 +567,81 @@ impl CatalogueChanges {
                 .execute([word])?;
         }
         Ok(())
+    }
+}
+
+/// Every word that a variant is found by; `styles` holds what was asked before.
+fn words_of_variant(
+    ledger: &Ledger,
+    variant: &Variant,
+    styles: &mut BTreeMap<StyleId, BTreeSet<String>>,
+) -> Result<BTreeSet<String>, LedgerError> {
+    let mut words = match styles.get(&variant.style) {
+        Some(words) => words.clone(),
+        None => {
+            let words = ledger
+                .style(variant.style)?
+                .map(|style| style_words(&style))
+                .unwrap_or_default();
+            styles.insert(variant.style, words.clone());
+            words
+        }
+    };
+    add_words(&mut words, &variant.sku);
+    for option in &variant.options {
+        add_words(&mut words, option);
+    }
+    Ok(words)
+}
+
+/// Row of a variant in the index of words.
+fn word_row(id: i64, variant: &Variant) -> i64 {
+    id + if variant.archived { ARCHIVED_FROM } else { 0 }
+}
+
+impl Ledger {
+    /// The first word, or indexed beginning of one, by which a search finds other items than it should, and what is
+    /// wrong with it.
+    pub(crate) fn first_bad_word(&self) -> Result<Option<(String, &'static str)>, LedgerError> {
+        let mut wanted: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+        let mut styles = BTreeMap::new();
+        let mut statement = self.prepare(
+            "SELECT r.id, r.row FROM item i JOIN feed_row r ON r.id = i.id ORDER BY r.id",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, text): (i64, String) = (row.get(0)?, row.get(1)?);
+            let variant: Variant = read(&id.to_string(), &text)?;
+            let place = word_row(id, &variant);
+            for word in words_of_variant(self, &variant, &mut styles)? {
+                wanted.entry(word).or_default().insert(place);
+            }
+        }
+        let mut known = self.prepare("SELECT 1 FROM word WHERE word = ?1")?;
+        let mut beginnings: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+        for (word, places) in &wanted {
+            if !known.exists([word])? {
+                return Ok(Some((word.clone(), "it is missing among the words")));
+            }
+            let mut chars = word.char_indices().map(|(at, c)| at + c.len_utf8());
+            for end in chars.by_ref().take(INDEXED_PREFIX_CHARS) {
+                let beginning = beginnings.entry(word[..end].to_owned()).or_default();
+                beginning.extend(places);
+            }
+        }
+        let mut found = self.prepare("SELECT rowid FROM item_words WHERE item_words MATCH ?1")?;
+        let asked = wanted.iter().map(|(word, places)| (word, "", places));
+        for (word, star, places) in asked.chain(
+            beginnings
+                .iter()
+                .map(|(beginning, places)| (beginning, "*", places)),
+        ) {
+            let rows = found.query_map([format!("\"{word}\"{star}")], |row| row.get(0))?;
+            if rows.collect::<Result<BTreeSet<i64>, _>>()? != *places {
+                return Ok(Some((word.clone(), "it finds other items")));
+            }
+        }
+        Ok(None)
     }
 }
 

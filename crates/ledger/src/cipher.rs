@@ -89,12 +89,13 @@ pub fn file_state(path: &Path) -> std::io::Result<FileState> {
     )
 }
 
-/// Gives a fresh connection its key. To be called before anything else is asked of it; whether the key fits
-/// shows at the first read.
+/// Gives a fresh connection its key, and the function that rows are proven with. To be called before anything else is
+/// asked of it; whether the key fits shows at the first read.
 ///
 /// # Errors
 /// [`OpenError::CannotEncrypt`] when this program was built without encryption.
 pub fn unlock(conn: &Connection, key: Option<&FileKey>) -> Result<(), OpenError> {
+    crate::proof::teach(conn)?;
     let Some(key) = key else {
         return Ok(());
     };

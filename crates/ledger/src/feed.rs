@@ -11,6 +11,7 @@ use sync_protocol::{Cursor, FeedName, FeedPage, FeedRow};
 use crate::catalogue::CatalogueChanges;
 use crate::error::LedgerError;
 use crate::ledger::{Ledger, WriteTx};
+use crate::proof::{FEED, FEED_ROW};
 use crate::sql::{N, corrupt};
 
 /// What became of a page.
@@ -144,9 +145,7 @@ impl WriteTx<'_> {
                 }
             }
             for name in feeds {
-                ledger
-                    .prepare("INSERT INTO feed (name) VALUES (?1) ON CONFLICT (name) DO NOTHING")?
-                    .execute([name.to_string()])?;
+                begin(ledger, name)?;
             }
             Ok(())
         })
@@ -159,6 +158,14 @@ impl WriteTx<'_> {
     pub fn reset_feed(&mut self, feed: &FeedName) -> Result<(), LedgerError> {
         self.step(|ledger| read_anew(ledger, feed))
     }
+}
+
+/// Follows a feed.
+pub(crate) fn begin(ledger: &Ledger, name: &FeedName) -> Result<(), LedgerError> {
+    ledger
+        .prepare("INSERT INTO feed (name) VALUES (?1) ON CONFLICT (name) DO NOTHING")?
+        .execute([name.to_string()])?;
+    ledger.prove(&FEED, "name = ?1", [name.to_string()])
 }
 
 /// Starts a feed from its beginning; its rows serve until its end is reached.
@@ -251,6 +258,7 @@ pub(crate) fn apply(
             now_wall,
             N(folded),
         ))?;
+    ledger.prove(&FEED, "id = ?1", [N(feed.id)])?;
     if differs {
         tracing::warn!(feed = %page.feed, "the checksum of a feed differs, reading it again");
         restart(ledger, &feed)?;
@@ -359,6 +367,7 @@ impl PageWriter<'_> {
                     ))?
             }
         };
+        self.ledger.prove(&FEED_ROW, "id = ?1", [id])?;
         if catalogue && understood {
             self.changes.add(self.ledger, id, &row.pk, text)?;
         }
@@ -422,13 +431,14 @@ fn restart(ledger: &Ledger, feed: &Feed) -> Result<(), LedgerError> {
              WHERE feed = ?1",
         )?
         .execute([N(feed.id)])?;
+    ledger.prove(&FEED_ROW, "feed = ?1", [N(feed.id)])?;
     ledger
         .prepare(
             "UPDATE feed SET cursor_ver = 0, cursor_pk = '', ver = 0, checksum = 0, folded_seq = 0, \
              generation = generation + 1, rereading = 1 WHERE id = ?1",
         )?
         .execute([N(feed.id)])?;
-    Ok(())
+    ledger.prove(&FEED, "id = ?1", [N(feed.id)])
 }
 
 fn drop_feed(ledger: &Ledger, name: &FeedName) -> Result<(), LedgerError> {

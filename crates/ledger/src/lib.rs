@@ -20,6 +20,7 @@ mod open;
 mod periods;
 mod print;
 mod projection;
+mod proof;
 mod receipts;
 mod recover;
 mod replay;

@@ -16,6 +16,7 @@ use crate::books::Books;
 use crate::cipher::{self, FileKey, FileState};
 use crate::error::{OpenError, StorageKind, classify};
 use crate::ledger::{Identity, Ledger, NewStream, Place, Position};
+use crate::proof;
 use crate::sql::N;
 
 /// Lowest SQLite version accepted: earlier ones can damage a file when the write-ahead log is reset while
@@ -95,6 +96,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0004_signatures.sql"),
         books_anew: false,
     },
+    Migration {
+        version: 5,
+        understood_from: 5,
+        sql: include_str!("migrations/0005_proofs.sql"),
+        books_anew: false,
+    },
 ];
 
 impl Ledger {
@@ -136,6 +143,7 @@ impl Ledger {
     pub fn create_in_memory(new: NewStream, now: &Now, id: EventId) -> Result<Ledger, OpenError> {
         check_sqlite()?;
         let conn = Connection::open_in_memory()?;
+        proof::teach(&conn)?;
         let options = OpenOptions {
             durability: Durability::Relaxed,
             pages_max: None,
@@ -316,6 +324,7 @@ pub(crate) fn schema_expected(
         return Ok(None);
     }
     let fresh = Connection::open_in_memory()?;
+    proof::teach(&fresh)?;
     fresh.execute_batch(FORMAT_TABLE)?;
     for migration in MIGRATIONS {
         fresh.execute_batch(migration.sql)?;

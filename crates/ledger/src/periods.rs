@@ -397,7 +397,7 @@ impl WriteTx<'_> {
     pub fn keep_report(&mut self, number: &str, document: &str) -> Result<(), LedgerError> {
         self.step(|ledger| {
             let kept = ledger
-                .prepare("INSERT OR IGNORE INTO report (number, document) VALUES (?1, ?2)")?
+                .prepare("INSERT OR IGNORE INTO report (number, document, proof) VALUES (?1, ?2, row_proof('report', ?1, ?2))")?
                 .execute((number, document))?;
             if kept == 0 {
                 return Err(LedgerError::OutOfPlace {

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension as _, Row};
 
 use crate::error::LedgerError;
 use crate::ledger::{Ledger, WriteTx};
+use crate::proof::{PRINT_DONE, PRINT_JOB};
 use crate::sql::Id;
 
 /// What is printed.
@@ -242,8 +243,10 @@ impl WriteTx<'_> {
         self.step(|ledger| {
             ledger
                 .prepare(
-                    "INSERT INTO print_job (job, kind, number, copy, state, attempts, wall, document) \
-                     VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)",
+                    "INSERT INTO print_job (ordinal, job, kind, number, copy, state, attempts, wall, document, proof) \
+                     SELECT next, ?1, ?2, ?3, ?4, 0, 0, ?5, ?6, \
+                     row_proof('print_job', next, ?1, ?2, ?3, ?4, 0, 0, NULL, ?5, NULL, ?6) \
+                     FROM (SELECT coalesce(max(ordinal), 0) + 1 AS next FROM print_job)",
                 )?
                 .execute((
                     Id(job.job.0),
@@ -301,6 +304,7 @@ impl WriteTx<'_> {
                      not_before_wall = ?4 WHERE ordinal = ?1",
                 )?
                 .execute((ordinal, to as i64, cause, not_before_wall))?;
+            ledger.prove(&PRINT_JOB, "ordinal = ?1", [ordinal])?;
             if matches!(to, Printed | Accepted | Cancelled) {
                 finish(ledger, ordinal)?;
             }
@@ -318,6 +322,7 @@ fn finish(ledger: &Ledger, ordinal: i64) -> Result<(), LedgerError> {
              FROM print_job WHERE ordinal = ?1",
         )?
         .insert([ordinal])?;
+    ledger.prove(&PRINT_DONE, "ordinal = ?1", [last])?;
     ledger
         .prepare("DELETE FROM print_job WHERE ordinal = ?1")?
         .execute([ordinal])?;

@@ -33,6 +33,10 @@ struct FeedState {
     synced_wall: Option<i64>,
 }
 
+/// Sets the clock that was learnt.
+pub(crate) const SET_CLOCK: &str =
+    "INSERT OR REPLACE INTO clock (only, hlc, proof) VALUES (1, ?1, row_proof('clock', 1, ?1))";
+
 impl Ledger {
     /// Stock of `variant` at `location`; none where this till has no row and has not read the location to its
     /// end. Read to its end, a variant without a row is known to have none.
@@ -221,8 +225,7 @@ impl Ledger {
         let learnt = clocks.fold(self.hlc, |hlc, other| hlc.observe(other, now_wall));
         if learnt > self.hlc {
             self.hlc = learnt;
-            self.prepare("INSERT OR REPLACE INTO clock (only, hlc) VALUES (1, ?1)")?
-                .execute([learnt.0.cast_signed()])?;
+            self.prepare(SET_CLOCK)?.execute([learnt.0.cast_signed()])?;
         }
         Ok(())
     }

@@ -35,7 +35,9 @@ use crate::open::{
     OpenOptions, flush, open_raw, remove_database, sync_directory, with_suffix, write_new,
 };
 use crate::projection::sale_of;
+use crate::proof::{self, Proven};
 use crate::sql::{ADOPTED, N, corrupt};
+use crate::stock::SET_CLOCK;
 
 /// Folder beside the ledger for the files of earlier streams.
 pub const STREAMS_FOLDER: &str = "streams";
@@ -818,7 +820,7 @@ fn fill(
     let feeds_whole = ledger.write(|tx| -> Result<bool, LedgerError> {
         tx.step(|ledger| {
             ledger
-                .prepare("INSERT OR REPLACE INTO clock (only, hlc) VALUES (1, ?1)")?
+                .prepare(SET_CLOCK)?
                 .execute([learnt.0.cast_signed()])?;
             Ok(())
         })?;
@@ -828,10 +830,10 @@ fn fill(
             tx.append(now, EventId(entropy.next_uuid(now.wall_ms)), &fact)?;
         }
         let whole = [
-            carry_rows(tx, old, &LOCAL)?,
-            carry_rows(tx, old, &ANSWERS)?,
-            carry_rows(tx, old, &PRINT_JOBS)?,
-            carry_rows(tx, old, &REPORTS)?,
+            carry_rows(tx, old, &proof::LOCAL)?,
+            carry_rows(tx, old, &proof::ANSWER)?,
+            carry_rows(tx, old, &proof::PRINT_JOB)?,
+            carry_rows(tx, old, &proof::REPORT)?,
         ];
         if whole.contains(&false) {
             tracing::warn!("answers, notes or print jobs could not all be read");
@@ -862,56 +864,58 @@ fn adopted(old: &Old, line: &Line) -> Result<Adopted, LedgerError> {
     })
 }
 
-/// A table whose rows are taken over as they are.
-struct Carried {
-    read: &'static str,
-    write: &'static str,
-}
-
-const LOCAL: Carried = Carried {
-    read: "SELECT key, value FROM local ORDER BY key",
-    write: "INSERT INTO local (key, value) VALUES (?1, ?2)",
-};
-const ANSWERS: Carried = Carried {
-    read: "SELECT request, digest, wall, answer FROM answer ORDER BY ordinal",
-    write: "INSERT INTO answer (request, digest, wall, answer) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (request) DO NOTHING",
-};
-const PRINT_JOBS: Carried = Carried {
-    read: "SELECT job, kind, number, copy, state, attempts, cause, wall, not_before_wall, document FROM print_job ORDER BY ordinal",
-    write: "INSERT INTO print_job (job, kind, number, copy, state, attempts, cause, wall, not_before_wall, document) \
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-};
-const REPORTS: Carried = Carried {
-    read: "SELECT number, document FROM report ORDER BY number",
-    write: "INSERT OR IGNORE INTO report (number, document) VALUES (?1, ?2)",
-};
 /// Column and value of a claimed job, which may be on paper.
-const STATE_COLUMN: usize = 4;
-const CAUSE_COLUMN: usize = 6;
+const STATE_COLUMN: usize = 5;
+const CAUSE_COLUMN: usize = 7;
 const CLAIMED: i64 = 1;
 const UNCERTAIN: i64 = 2;
 
-/// Copies what can be read of a table; false when something could not.
-fn carry_rows(tx: &mut WriteTx<'_>, old: &Old, table: &Carried) -> Result<bool, LedgerError> {
+/// SQL that is true of a row whose proof is right; of every row in a file that has none yet.
+fn is_proven(conn: &Connection, table: &Proven) -> String {
+    let sql = format!("SELECT proof FROM {}", table.table);
+    if conn.prepare(&sql).is_ok() {
+        format!("proof = {}", table.proof())
+    } else {
+        "true".to_owned()
+    }
+}
+
+/// Copies what can be read and proven of a table, in the order of its keys; false when there was more.
+fn carry_rows(tx: &mut WriteTx<'_>, old: &Old, table: &Proven) -> Result<bool, LedgerError> {
+    let Proven {
+        table: name,
+        key,
+        columns,
+    } = table;
+    let values = 2 + columns.matches(',').count();
+    let marks: Vec<String> = (1..=values).map(|mark| format!("?{mark}")).collect();
+    let marks = marks.join(", ");
+    let read = format!(
+        "SELECT {key}, {columns}, {} FROM {name} ORDER BY {key}",
+        is_proven(&old.conn, table)
+    );
+    let write = format!(
+        "INSERT OR IGNORE INTO {name} ({key}, {columns}, proof) VALUES ({marks}, row_proof('{name}', {marks}))"
+    );
+    let mut whole = true;
     tx.step(|ledger| {
-        let Ok(mut statement) = old.conn.prepare(table.read) else {
+        let Ok(mut statement) = old.conn.prepare(&read) else {
             return Ok(false);
         };
-        let columns = statement.column_count();
         let Ok(mut rows) = statement.query([]) else {
             return Ok(false);
         };
-        let mut write = ledger.prepare(table.write)?;
+        let mut write = ledger.prepare(&write)?;
         loop {
             let row = match rows.next() {
                 Ok(Some(row)) => row,
-                Ok(None) => return Ok(true),
+                Ok(None) => return Ok(whole),
                 Err(_) => return Ok(false),
             };
-            let Ok(mut values) = (0..columns)
-                .map(|column| row.get(column))
-                .collect::<rusqlite::Result<Vec<Value>>>()
-            else {
+            let columns = (0..values).map(|column| row.get(column));
+            let columns = columns.collect::<rusqlite::Result<Vec<Value>>>();
+            let (Ok(mut values), Ok(true)) = (columns, row.get(values)) else {
+                whole = false;
                 continue;
             };
             let is_own_note = |value: &Value| {
@@ -920,7 +924,7 @@ fn carry_rows(tx: &mut WriteTx<'_>, old: &Old, table: &Carried) -> Result<bool, 
             if values.first().is_some_and(is_own_note) {
                 continue;
             }
-            if columns > CAUSE_COLUMN && values[STATE_COLUMN] == Value::Integer(CLAIMED) {
+            if values.len() > CAUSE_COLUMN && values[STATE_COLUMN] == Value::Integer(CLAIMED) {
                 values[STATE_COLUMN] = Value::Integer(UNCERTAIN);
                 values[CAUSE_COLUMN] = Value::Text(INTERRUPTED.to_owned());
             }
@@ -953,11 +957,9 @@ fn carry_feeds(
     now: &Now,
 ) -> Result<bool, LedgerError> {
     let (feeds, mut whole) = read_feeds(&old.conn);
-    for feed in feeds {
-        ledger
-            .prepare("INSERT INTO feed (name) VALUES (?1) ON CONFLICT (name) DO NOTHING")?
-            .execute([feed.name.to_string()])?;
-        whole &= carry_feed(ledger, old, plan, &feed, now)?;
+    for known in feeds {
+        feed::begin(ledger, &known.name)?;
+        whole &= carry_feed(ledger, old, plan, &known, now)?;
     }
     Ok(whole)
 }
@@ -965,10 +967,11 @@ fn carry_feeds(
 fn read_feeds(conn: &Connection) -> (Vec<OldFeed>, bool) {
     let mut feeds = Vec::new();
     let mut read = || -> rusqlite::Result<()> {
-        let mut statement = conn.prepare(
-            "SELECT id, name, cursor_ver, cursor_pk, ver, rereading, complete, synced_wall, server_time, folded_seq \
-             FROM feed ORDER BY name",
-        )?;
+        let mut statement = conn.prepare(&format!(
+            "SELECT id, name, cursor_ver, cursor_pk, ver, rereading, complete, synced_wall, server_time, folded_seq, \
+             {} FROM feed ORDER BY name",
+            is_proven(conn, &proof::FEED)
+        ))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let Ok(name) = row.get::<_, String>(1)?.parse() else {
@@ -982,7 +985,8 @@ fn read_feeds(conn: &Connection) -> (Vec<OldFeed>, bool) {
                     pk: row.get(3)?,
                 },
                 ver: row.get(4)?,
-                rereading: row.get(5)?,
+                // Nobody knows how far one was read whose place is damaged.
+                rereading: row.get(5)? || !row.get(10)?,
                 complete: row.get(6)?,
                 synced_wall: row.get(7)?,
                 server_time: row.get(8)?,
@@ -1046,7 +1050,12 @@ fn carry_feed(
                     "UPDATE feed_row SET folded_seq = max(folded_seq, ?3) \
                      WHERE feed = (SELECT id FROM feed WHERE name = ?1) AND pk = ?2",
                 )?
-                .execute((feed.name.to_string(), pk, N(folded)))?;
+                .execute((feed.name.to_string(), &pk, N(folded)))?;
+            ledger.prove(
+                &proof::FEED_ROW,
+                "feed = (SELECT id FROM feed WHERE name = ?1) AND pk = ?2",
+                (feed.name.to_string(), pk),
+            )?;
         }
     }
     if !readable || feed.rereading {
@@ -1060,20 +1069,23 @@ fn read_rows(conn: &Connection, id: u64) -> (Vec<(FeedRow, u64)>, bool) {
     let mut found = Vec::new();
     let mut whole = true;
     let mut read = || -> rusqlite::Result<()> {
-        let mut statement = conn
-            .prepare("SELECT pk, ver, row, checksum, folded_seq FROM feed_row WHERE feed = ?1")?;
+        let mut statement = conn.prepare(&format!(
+            "SELECT pk, ver, row, checksum, folded_seq, {} FROM feed_row WHERE feed = ?1",
+            is_proven(conn, &proof::FEED_ROW)
+        ))?;
         let mut rows = statement.query([N(id)])?;
         while let Some(row) = rows.next()? {
-            let read = || -> rusqlite::Result<(String, u64, String, u64, u64)> {
+            let read = || -> rusqlite::Result<(String, u64, String, u64, u64, bool)> {
                 Ok((
                     row.get(0)?,
                     row.get(1)?,
                     row.get(2)?,
                     row.get(3)?,
                     row.get(4)?,
+                    row.get(5)?,
                 ))
             };
-            let Ok((pk, ver, text, checksum, folded)) = read() else {
+            let Ok((pk, ver, text, checksum, folded, true)) = read() else {
                 whole = false;
                 continue;
             };

@@ -278,6 +278,12 @@ impl Verifier<'_> {
         };
         self.feeds()?;
         self.items()?;
+        if let Some((table, key)) = self.ledger.first_unproven()? {
+            return bad(table, key, "it differs from its proof");
+        }
+        if let Some((word, what)) = self.ledger.first_bad_word()? {
+            return bad("item_words", word, what);
+        }
         self.file()
     }
 

@@ -14,6 +14,8 @@ use super::{Budget, Figures};
 
 /// Written by the first release: five shifts, 2,000 sales, 20 reversals.
 const FIRST_FORMAT: &[u8] = include_bytes!("../../faults/golden/format-1.db.zst");
+/// Places within long runs of writes that are tried for each place within the copy.
+const WRITES_PER_SAMPLE: u64 = 4;
 /// Events in it.
 const EVENTS: u64 = 2_032;
 
@@ -87,8 +89,8 @@ impl Interrupted {
 }
 
 /// Interrupts the migration by a failing disk at each call, and by a power cut after each operation, on the
-/// ledger itself; and at `samples` places of the copy that is made before. Every `open_every`th of what is left
-/// is brought to today's format again. A round of the budget is a halt and a cut.
+/// ledger itself, but only some of a long run of writes; and at `samples` places of the copy that is made before.
+/// Every `open_every`th of what is left is brought to today's format again. A round of the budget is a halt and a cut.
 ///
 /// # Errors
 /// The first violation.
@@ -118,10 +120,18 @@ pub fn sweep(samples: u64, open_every: u64, seed: u64, budget: &Budget) -> Resul
         .iter()
         .rposition(|op| name(op).is_some_and(|name| name.contains(".format-")))
         .context("a copy is made")?;
+    // Of a statement that writes thousands of pages one after the other some are tried, of everything else all.
+    let is_write = |at: usize| log.get(at).is_some_and(|op| matches!(op, Op::Write(..)));
+    let stride = ((log.len() - copied) / usize::try_from(samples * WRITES_PER_SAMPLE)?).max(1);
+    let is_tried = |at: usize| {
+        let in_a_row = at > copied && is_write(at - 1) && is_write(at) && is_write(at + 1);
+        !in_a_row || at.is_multiple_of(stride)
+    };
     let mut rng = Rng::new(seed);
     let early = (0..samples).map(|_| rng.below(copied as u64));
     let mut places: Vec<u64> = early.collect();
-    places.extend(copied as u64..log.len() as u64 + 1);
+    let late = (copied..=log.len()).filter(|at| is_tried(*at));
+    places.extend(late.map(|at| at as u64));
     for at in places {
         if budget.is_spent(figures.get("halts")) {
             break;
@@ -147,7 +157,7 @@ pub fn sweep(samples: u64, open_every: u64, seed: u64, budget: &Budget) -> Resul
     let mut crash = CrashDisk::new(&start);
     for (at, op) in log.iter().enumerate() {
         crash.step(op);
-        if at <= copied && rng.below(copied as u64) >= samples {
+        if (at <= copied && rng.below(copied as u64) >= samples) || !is_tried(at) {
             continue;
         }
         for survival in SURVIVALS {

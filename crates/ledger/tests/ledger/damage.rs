@@ -1,11 +1,12 @@
 //! What `verify` notices: every table is edited behind the ledger's back and must be named.
 
-use ledger::{Ledger, VerifyReport};
+use domain::ids::{Digest, JobId, RequestId};
+use ledger::{Ledger, LedgerError, NewPrintJob, PrintKind, PrintUpdate, VerifyReport};
 use rusqlite::Connection;
 
 use crate::support::{
     Desk, Place, create, make_style, make_variant, options, price_row, raw_file, read_only, row,
-    store_config, style_row, variant_row, whole,
+    store_config, style_row, variant, variant_row, whole,
 };
 
 fn filled(place: &Place) {
@@ -258,8 +259,176 @@ fn every_edited_projection_is_named() {
         ("DELETE FROM barcode", "barcode", "3"),
         ("INSERT INTO barcode VALUES ('999', 3)", "barcode", ""),
         ("DELETE FROM item_words WHERE rowid = 3", "item_words", ""),
+        (
+            "INSERT OR REPLACE INTO item_words (rowid, words) VALUES (3, 'ballon')",
+            "item_words",
+            "1",
+        ),
+        (
+            "DELETE FROM word WHERE word = 'ballon'",
+            "item_words",
+            "ballon",
+        ),
     ] {
         check(sql, table, key);
+    }
+}
+
+/// Answers, papers, notes, a clock that was learnt and print jobs: what no event speaks of.
+fn with_papers(place: &Place) {
+    filled(place);
+    let mut desk = Desk::new(Ledger::open(&place.path, &options()).expect("open"));
+    let job = |number: u128| NewPrintJob {
+        job: JobId(uuid::Uuid::from_u128(number)),
+        kind: PrintKind::Receipt,
+        number: format!("N{number}"),
+        document: "{}".to_owned(),
+        copy: 0,
+        wall: 1,
+    };
+    desk.ledger
+        .write(|tx| -> Result<(), LedgerError> {
+            for request in 1..4 {
+                let request = RequestId(uuid::Uuid::from_u128(request));
+                tx.store_answer(request, Digest([9; 32]), "{\"ok\":1}", 1)?;
+            }
+            tx.set_local("link", "token")?;
+            tx.set_local("link", "another")?;
+            tx.keep_report("D1", "{\"paper\":1}")?;
+            for number in 1..4 {
+                tx.queue_print(&job(number))?;
+            }
+            let id = |number| JobId(uuid::Uuid::from_u128(number));
+            tx.mark_print(id(2), &PrintUpdate::Claimed)?;
+            tx.mark_print(id(2), &PrintUpdate::Printed)?;
+            tx.mark_print(id(3), &PrintUpdate::Claimed)?;
+            tx.mark_print(
+                id(3),
+                &PrintUpdate::Uncertain {
+                    cause: "cut".to_owned(),
+                },
+            )
+        })
+        .expect("written");
+    let far = domain::time::Hlc(u64::try_from(desk.wall + 20_000).expect("a time") << 16);
+    desk.follow(&["cfg:LM", "cat", "price:TN", "stock:LM"]);
+    desk.apply(&anchored(far));
+    desk.assert_sound();
+}
+
+/// Stock that stands on a count made at `hlc`.
+fn anchored(hlc: domain::time::Hlc) -> sync_protocol::FeedPage {
+    let row_of = sync_protocol::feed::StockRow {
+        variant: variant(1),
+        quantity: domain::quantity::Quantity(1_000),
+        anchor: Some(sync_protocol::feed::AnchorRef {
+            stream: domain::ids::StreamId([8; 16]),
+            seq: 1,
+            hlc,
+            cut: std::collections::BTreeMap::new(),
+        }),
+    };
+    whole("stock:LM", 1, vec![row(variant(1), 1, &row_of)])
+}
+
+#[test]
+fn an_edited_row_that_no_event_speaks_of_is_named() {
+    for (sql, table, key) in [
+        (
+            "UPDATE answer SET answer = '{}' WHERE ordinal = 2",
+            "answer",
+            "2",
+        ),
+        (
+            "UPDATE answer SET digest = zeroblob(32) WHERE ordinal = 3",
+            "answer",
+            "3",
+        ),
+        (
+            "UPDATE answer SET wall = 2 WHERE ordinal = 1",
+            "answer",
+            "1",
+        ),
+        (
+            "UPDATE answer SET ordinal = 9 WHERE ordinal = 1",
+            "answer",
+            "9",
+        ),
+        (
+            "UPDATE answer SET proof = proof + 1 WHERE ordinal = 1",
+            "answer",
+            "1",
+        ),
+        ("UPDATE print_job SET state = 1", "print_job", "1"),
+        (
+            "UPDATE print_job SET document = '{ }' WHERE state = 2",
+            "print_job",
+            "3",
+        ),
+        ("UPDATE print_job SET cause = NULL", "print_job", "3"),
+        ("UPDATE print_done SET copy = 1", "print_done", "1"),
+        (
+            "UPDATE report SET document = '{\"paper\":2}' WHERE number = 'D1'",
+            "report",
+            "D1",
+        ),
+        (
+            "UPDATE local SET value = 'token' WHERE key = 'link'",
+            "local",
+            "link",
+        ),
+        (
+            "UPDATE local SET key = 'linc' WHERE key = 'link'",
+            "local",
+            "linc",
+        ),
+        ("UPDATE clock SET hlc = hlc + 1", "clock", "1"),
+        (
+            "UPDATE feed SET cursor_ver = 2 WHERE name = 'cat'",
+            "feed",
+            "2",
+        ),
+        (
+            "UPDATE feed SET complete = 0 WHERE name = 'cat'",
+            "feed",
+            "2",
+        ),
+        (
+            "UPDATE feed SET folded_seq = 1 WHERE name = 'stock:LM'",
+            "feed",
+            "4",
+        ),
+        (
+            "UPDATE feed_row SET ver = 2 WHERE pk = 'store'",
+            "feed_row",
+            "1",
+        ),
+        (
+            "UPDATE feed_row SET folded_seq = 9 WHERE pk = 'store'",
+            "feed_row",
+            "1",
+        ),
+        (
+            "UPDATE feed_row SET understood = 0 WHERE pk = 'store'",
+            "feed_row",
+            "1",
+        ),
+    ] {
+        let place = Place::new();
+        with_papers(&place);
+        let conn = raw(&place);
+        conn.execute_batch(sql).expect(sql);
+        assert!(conn.changes() > 0, "{sql}");
+        conn.close().expect("close");
+        let report = verify(&place);
+        let bad = report
+            .first_bad
+            .unwrap_or_else(|| panic!("nothing noticed after {sql}"));
+        assert_eq!(
+            (bad.table.as_str(), bad.key.as_str()),
+            (table, key),
+            "{sql}"
+        );
     }
 }
 
