@@ -256,6 +256,7 @@ impl Till {
             cursors: BTreeMap::new(),
             limit: 100,
             status: DeviceStatus::default(),
+            rights: None,
         }
     }
 

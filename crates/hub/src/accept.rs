@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use domain::entropy::Entropy;
 use domain::event::{
-    Adopted, Event, EventError, Fact, Original, SaleBody, chain_hash, genesis_hash,
+    Adopted, Event, EventError, Fact, IncidentKind, IncidentRaised, Original, RightsMoved,
+    SaleBody, StreamPos, chain_hash, genesis_hash,
 };
 use domain::ids::{DeviceId, Digest, EventId, LocationId, StoreId, StreamId};
 use domain::money::Currency;
 use domain::number::number_prefix;
+use domain::quantity::Quantity;
 use domain::stock::{self, EventRef};
 use domain::time::{Hlc, Now};
 use sync_protocol::{
@@ -21,10 +24,12 @@ use sync_protocol::{
 use crate::devices::internal;
 use crate::feeds::{feeds_of, pages};
 use crate::fold::{Fold, FoldError, Origin, branch_of};
+use crate::incidents::{incident, look_over, raise};
 use crate::lifecycle::{Hub, Identity, epoch};
 use crate::own_stream::{last_hlc, set_hlc};
 use crate::shops::{store_config, to_row};
 use crate::store::{DeviceRow, NewEvent, StoreError, StoreResult, StreamRow, Tx};
+use crate::{rights, seal};
 
 /// A count whose clock is further ahead of the server's is held for review: it would win over every later one.
 pub const ANCHOR_AHEAD_MS_MAX: u64 = 60 * 60 * 1_000;
@@ -40,6 +45,7 @@ pub const QUARANTINE_CODES: &[&str] = &[
     "bad_opening",
     "sale_does_not_hold",
     "goods_do_not_hold",
+    "rights_do_not_hold",
     "not_the_hub",
     "unknown_location",
     "foreign_location",
@@ -91,12 +97,12 @@ impl Hub {
         if request.protocol != PROTOCOL {
             return Err(ProtocolError::Upgrade);
         }
-        let identity = &self.identity;
+        let (identity, entropy) = (&self.identity, &mut self.entropy);
         // A refusal commits too: it may have kept the other branch of a fork.
         let outcome = self
             .store
             .write(|tx| -> StoreResult<Result<SyncReply, ProtocolError>> {
-                match sync(tx, identity, device, request, now) {
+                match sync(tx, identity, entropy, device, request, now) {
                     Ok(reply) => Ok(reply),
                     Err(Refused::Protocol(error)) => Ok(Err(error)),
                     Err(Refused::Store(error)) => Err(error),
@@ -109,6 +115,7 @@ impl Hub {
 fn sync(
     tx: &Tx<'_>,
     identity: &Identity,
+    entropy: &mut Entropy,
     device: DeviceId,
     request: &SyncRequest,
     now: &Now,
@@ -129,16 +136,25 @@ fn sync(
             .filter(|push| push.stream == request.stream)
         {
             // Keeps the other branch, if there is one; the verdict is the same either way.
-            match accept(tx, identity, &row, push, now) {
+            match accept(tx, identity, entropy, &row, push, now) {
                 Ok(()) | Err(Refused::Protocol(_)) => {}
                 Err(error @ Refused::Store(_)) => return Err(error),
             }
         }
         tracing::warn!(stream = %request.stream, server_head, head = request.head_seq, "a device is behind its own stream");
+        let raised = IncidentRaised {
+            stream: Some(request.stream),
+            story: vec![StreamPos {
+                stream: request.stream,
+                seq: request.head_seq,
+            }],
+            ..incident(IncidentKind::StreamBehind)
+        };
+        raise(tx, identity, entropy, raised, now)?;
         return Err(ProtocolError::Behind { server_head }.into());
     }
     if let Some(push) = &request.push {
-        accept(tx, identity, &row, push, now)?;
+        accept(tx, identity, entropy, &row, push, now)?;
     }
     tx.put_device(&DeviceRow {
         contact: now.wall_ms,
@@ -147,6 +163,14 @@ fn sync(
         ..row.clone()
     })?;
     let config = store_config(tx, &row.store)?.ok_or(StoreError::Corrupt("store"))?;
+    let rights = rights::answer(
+        tx,
+        identity,
+        entropy,
+        (&row, &config.location),
+        request,
+        now,
+    )?;
     let epoch = epoch(tx)?;
     let stream = request.push.as_ref().map_or(request.stream, |p| p.stream);
     let (ack_seq, ack_hash) = tx.stream(stream)?.map_or((0, genesis_hash(stream)), |row| {
@@ -179,6 +203,9 @@ fn sync(
         quarantined,
         pages,
         feeds: feeds_of(&config),
+        grants: rights.grants,
+        recall: rights.recall,
+        counts: rights.counts,
     }))
 }
 
@@ -186,6 +213,7 @@ fn sync(
 fn accept(
     tx: &Tx<'_>,
     identity: &Identity,
+    entropy: &mut Entropy,
     device: &DeviceRow,
     push: &Push,
     now: &Now,
@@ -224,6 +252,15 @@ fn accept(
             }
         }
         tracing::warn!(stream = %push.stream, at, "a stream forks");
+        let raised = IncidentRaised {
+            stream: Some(push.stream),
+            story: vec![StreamPos {
+                stream: push.stream,
+                seq: at,
+            }],
+            ..incident(IncidentKind::StreamForked)
+        };
+        raise(tx, identity, entropy, raised, now)?;
         return Err(ProtocolError::Fork { at }.into());
     }
     let skip = usize::try_from(head_seq + 1 - push.first_seq).unwrap_or(usize::MAX);
@@ -261,11 +298,46 @@ fn accept(
     if intake.clock != clock {
         set_hlc(tx, intake.clock)?;
     }
-    intake.fold.finish()?;
+    let folded = intake.fold.finish()?;
     if row.head_seq > head_seq {
         row.signature.clone_from(&push.head.signature);
     }
     tx.put_stream(&row)?;
+    if row.head_seq > head_seq {
+        settle(tx, identity, entropy, push, &row, head_seq, now)?;
+    }
+    look_over(tx, identity, entropy, &folded, now)?;
+    Ok(())
+}
+
+/// What new events of a stream mean for streams: the one that it follows has ended, and one that was sealed speaks.
+fn settle(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    entropy: &mut Entropy,
+    push: &Push,
+    row: &StreamRow,
+    before: u64,
+    now: &Now,
+) -> StoreResult<()> {
+    if before == 0
+        && tx.quarantined(row.stream, 1, 1)?.is_empty()
+        && let Some(raw) = push.events.first()
+        && let Ok((_, Fact::StreamOpened(opened))) = read(row.stream, 1, raw.get().as_bytes())
+    {
+        seal::supersede(tx, identity, entropy, row, &opened, now)?;
+    }
+    if tx.seal(row.stream)?.is_some() {
+        let raised = IncidentRaised {
+            stream: Some(row.stream),
+            story: vec![StreamPos {
+                stream: row.stream,
+                seq: before + 1,
+            }],
+            ..incident(IncidentKind::SealedStreamReported)
+        };
+        raise(tx, identity, entropy, raised, now)?;
+    }
     Ok(())
 }
 
@@ -597,7 +669,9 @@ impl Intake<'_, '_> {
             | Fact::TransferLost(_)
             | Fact::ZoneMoved(_)
             | Fact::OrderPicked(_) => self.check_goods(fact),
-            Fact::CountLearned(_) | Fact::RightsReturned(_) | Fact::RightsPassed(_) => Ok(()),
+            Fact::CountLearned(_) => Ok(()),
+            Fact::RightsReturned(moved) => self.check_rights(event, moved, true),
+            Fact::RightsPassed(moved) => self.check_rights(event, moved, false),
             // Only the hub grants, seals and settles.
             Fact::RightsGranted(_)
             | Fact::StreamSealed(_)
@@ -624,6 +698,19 @@ impl Intake<'_, '_> {
             self.check_location(&movement.location)?;
         }
         stock::check(fact).map_err(|_| "goods_do_not_hold")
+    }
+
+    /// Rights go back to the hub, or to another stream; the sums decide whether they were there.
+    fn check_rights(&self, event: &Event, moved: &RightsMoved, back: bool) -> Verdict {
+        let fits = (moved.to == self.identity.stream) == back && moved.to != event.stream;
+        let sound = moved.lines.iter().all(|line| line.total >= Quantity::ZERO);
+        if !fits || !sound || moved.lines.len() > stock::GOODS_LINES_MAX {
+            return Err("rights_do_not_hold");
+        }
+        for line in &moved.lines {
+            self.check_location(&line.location)?;
+        }
+        Ok(())
     }
 
     /// A till's goods are those of its own store: another one's shelf is that store's tills' to move, or head office's.

@@ -5,10 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::catalog::StockClass;
+use domain::escrow;
 use domain::event::{
-    ALL_ZONES, CountLearned, Event, Fact, MAIN_ZONE, SaleBody, StockCounted, StreamPos,
+    ALL_ZONES, CountLearned, Event, Fact, IncidentKind, MAIN_ZONE, OverrideKind, SaleBody,
+    StockCounted, StreamPos,
 };
-use domain::ids::{EventId, LocationId, StoreId, TillId, VariantId};
+use domain::ids::{EventId, LocationId, PromiseId, StoreId, TillId, VariantId};
 use domain::posting;
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef, StockAccount};
@@ -17,7 +20,10 @@ use sync_protocol::feed::{AnchorRef, StockRow};
 
 use crate::books;
 use crate::shops::to_row;
-use crate::store::{KeptMovement, StockKey, StockState, StoreError, StoreResult, TakingsRow, Tx};
+use crate::store::{
+    EdgeRow, IncidentRow, KeptMovement, Place, PromiseRow, SealRow, StockKey, StockState,
+    StoreError, StoreResult, TakingsRow, Tx, UsedRow,
+};
 
 /// Why an event could not be folded; it is quarantined and nothing of it remains.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +55,25 @@ pub(crate) fn branch_of(id: EventId) -> i64 {
 pub(crate) struct Fold<'t, 'c> {
     tx: &'t Tx<'c>,
     touched: BTreeMap<LocationId, BTreeSet<VariantId>>,
+    noted: Vec<Noted>,
+}
+
+/// What a fold came across that a person should look at.
+#[derive(Debug, Clone)]
+pub(crate) struct Noted {
+    pub kind: IncidentKind,
+    pub location: LocationId,
+    pub variant: VariantId,
+    pub quantity: Quantity,
+    pub at: StreamPos,
+}
+
+/// What a fold did, for those who look at the outcome.
+#[derive(Debug, Default)]
+pub(crate) struct Folded {
+    /// Variants whose stock changed, by location.
+    pub touched: BTreeMap<LocationId, BTreeSet<VariantId>>,
+    pub noted: Vec<Noted>,
 }
 
 impl<'t, 'c> Fold<'t, 'c> {
@@ -56,6 +81,7 @@ impl<'t, 'c> Fold<'t, 'c> {
         Fold {
             tx,
             touched: BTreeMap::new(),
+            noted: Vec::new(),
         }
     }
 
@@ -65,6 +91,8 @@ impl<'t, 'c> Fold<'t, 'c> {
         }
         self.set_aside(fact)?;
         book(self.tx, origin, at, fact)?;
+        fold_rights(self.tx, at, fact)?;
+        self.note(at, fact);
         match fact {
             Fact::StockCounted(count) => self.count(at, count)?,
             Fact::CountLearned(learned) => self.learned(at, learned)?,
@@ -104,7 +132,7 @@ impl<'t, 'c> Fold<'t, 'c> {
     }
 
     /// Writes the changed rows into the stock feeds.
-    pub fn finish(self) -> StoreResult<()> {
+    pub fn finish(self) -> StoreResult<Folded> {
         for (location, variants) in &self.touched {
             let mut writer = self.tx.feed_writer(&FeedName::Stock(location.clone()))?;
             for variant in variants {
@@ -113,7 +141,39 @@ impl<'t, 'c> Fold<'t, 'c> {
             }
             writer.finish()?;
         }
-        Ok(())
+        Ok(Folded {
+            touched: self.touched,
+            noted: self.noted,
+        })
+    }
+
+    /// A line that a manager let pass without a right to it.
+    fn note(&mut self, at: &EventRef, fact: &Fact) {
+        let Fact::SaleCompleted(sale) = fact else {
+            return;
+        };
+        let waived = sale.overrides.iter().filter_map(|noted| {
+            (noted.kind == OverrideKind::NoRight)
+                .then_some(noted.line)
+                .flatten()
+        });
+        for line in waived {
+            let parts = sale.lines.iter().filter(|found| found.line == line);
+            for part in parts.flat_map(stock::taken) {
+                if part.class == StockClass::Strict && part.quantity > Quantity::ZERO {
+                    self.noted.push(Noted {
+                        kind: IncidentKind::SoldWithoutRight,
+                        location: sale.location.clone(),
+                        variant: part.variant,
+                        quantity: part.quantity,
+                        at: StreamPos {
+                            stream: at.stream,
+                            seq: at.seq,
+                        },
+                    });
+                }
+            }
+        }
     }
 
     fn touch(&mut self, key: &StockKey) {
@@ -250,6 +310,106 @@ impl<'t, 'c> Fold<'t, 'c> {
         self.tx.put_takings(&row)?;
         Ok(())
     }
+}
+
+/// What an event does to rights, seals, promises and incidents. Consumption and minting are never told, they are read
+/// off the event in the transaction that moves its stock.
+pub(crate) fn fold_rights(tx: &Tx<'_>, at: &EventRef, fact: &Fact) -> Result<(), FoldError> {
+    for effect in escrow::effects(fact) {
+        let place = (effect.variant, effect.location);
+        let used = tx.used(&place, at.stream)?;
+        let add = |sum: Quantity, more| sum.checked_add(more).ok_or(FoldError::Overflow);
+        let used = UsedRow {
+            consumed: add(used.consumed, effect.consumed)?,
+            minted: add(used.minted, effect.minted)?,
+        };
+        tx.put_used(&place, at.stream, &used)?;
+    }
+    for (place, edge) in kept_edges(at, fact) {
+        let edge = match tx.edge(&place, edge.from, edge.to)? {
+            Some(known) => known.merge(edge),
+            None => edge,
+        };
+        tx.put_edge(&place, &edge)?;
+    }
+    match fact {
+        Fact::StreamSealed(_) => {
+            if let Some(row) = kept_seal(at, fact)? {
+                tx.put_seal(&row)?;
+            }
+        }
+        Fact::OrderPicked(picked) => close_promise(tx, picked.promise)?,
+        Fact::IncidentRaised(raised) => tx.insert_incident(&IncidentRow {
+            seq: at.seq,
+            raised: raised.clone(),
+            wall: wall_of(at),
+            note: None,
+            resolved: None,
+        })?,
+        Fact::IncidentResolved(resolved) => {
+            tx.resolve_incident(resolved.incident, &resolved.note, wall_of(at))?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Totals that an event states, as they are kept; its author owns them.
+pub(crate) fn kept_edges(at: &EventRef, fact: &Fact) -> Vec<(Place, EdgeRow)> {
+    let Some((moved, lines)) = escrow::edges(fact) else {
+        return Vec::new();
+    };
+    // A stream that moves rights to itself would make some out of nothing.
+    if moved.to == at.stream {
+        return Vec::new();
+    }
+    let edge = |line: &domain::event::RightsLine| {
+        let place = (line.variant, line.location.clone());
+        let edge = EdgeRow {
+            from: at.stream,
+            to: moved.to,
+            total: line.total,
+            lease_end: line.lease_end,
+        };
+        (place, edge)
+    };
+    lines.iter().map(edge).collect()
+}
+
+/// The seal that an event sets.
+pub(crate) fn kept_seal(at: &EventRef, fact: &Fact) -> StoreResult<Option<SealRow>> {
+    let Fact::StreamSealed(sealed) = fact else {
+        return Ok(None);
+    };
+    let reason = serde_json::to_value(sealed.reason).map_err(|_| StoreError::Corrupt("seal"))?;
+    Ok(Some(SealRow {
+        stream: sealed.stream,
+        seq: sealed.seq,
+        reason: reason
+            .as_str()
+            .ok_or(StoreError::Corrupt("seal"))?
+            .to_owned(),
+        wall: wall_of(at),
+    }))
+}
+
+pub(crate) fn wall_of(at: &EventRef) -> i64 {
+    i64::try_from(at.hlc.ms()).unwrap_or(i64::MAX)
+}
+
+/// What was promised was handed over, however late; one that this server has forgotten is not opened again.
+fn close_promise(tx: &Tx<'_>, promise: PromiseId) -> StoreResult<()> {
+    let row = tx.promise(promise)?.unwrap_or(PromiseRow {
+        promise,
+        body: Vec::new(),
+        answer: String::new(),
+        state: String::new(),
+        expires: 0,
+    });
+    tx.put_promise(&PromiseRow {
+        state: "picked".to_owned(),
+        ..row
+    })
 }
 
 /// Adds an event to the accounts and closings of the till that wrote it.

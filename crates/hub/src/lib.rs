@@ -13,9 +13,13 @@ mod devices;
 mod feeds;
 mod fold;
 pub mod import;
+mod incidents;
 mod lifecycle;
 mod office;
 mod own_stream;
+mod promises;
+mod rights;
+mod seal;
 mod shops;
 mod store;
 mod verify;
@@ -24,11 +28,17 @@ pub use accept::{ANCHOR_AHEAD_MS_MAX, QUARANTINE_CODES};
 pub use devices::{CODE_LIFE_MS, DeviceAuth, PendingDevice};
 pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
 pub use domain::time::{Boot, Now};
+pub use incidents::IncidentLine;
 pub use lifecycle::{Hub, NewTenant};
 pub use office::{
     BalanceLine, ClosingLine, OptionValue, SetAsideLine, SignInError, StockLine, StockPage,
     StreamLine, TakingsLine, TillLine,
 };
+pub use promises::{
+    PICK_MS, PROMISE_LINES_MAX, PROMISE_MS_MAX, PromiseAnswer, PromiseError, PromiseLine,
+    PromiseRequest, PromiseState, Shortage,
+};
+pub use rights::{DEMAND_MS, LEASE_MS, ONLINE_MS, RECLAIM_MARGIN_MS, RightsView, WANT_MS};
 pub use shops::AdminError;
 pub use store::StoreError;
 pub use verify::{FeedReport, VerifyReport};

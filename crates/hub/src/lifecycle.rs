@@ -4,12 +4,13 @@ use std::path::Path;
 
 use domain::config::KeyAlgorithm;
 use domain::entropy::Entropy;
-use domain::event::{Fact, StreamOpened, StreamReason};
+use domain::event::{Fact, IncidentKind, StreamOpened, StreamReason};
 use domain::ids::{DeviceId, Digest, StreamId, TenantId};
 use domain::time::Now;
 use ed25519_dalek::SigningKey;
 use sync_protocol::sign;
 
+use crate::incidents::{incident, raise};
 use crate::store::{Store, StoreError, StoreResult, Tx};
 
 /// What a tenant is made from.
@@ -142,14 +143,18 @@ impl Hub {
         self.store.read(epoch)
     }
 
-    /// Starts a new epoch, so that tills send again what this server may have lost.
+    /// Starts a new epoch, so that tills send again what this server may have lost. Strict variants are not granted
+    /// or promised before they have.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn raise_epoch(&mut self) -> Result<u64, StoreError> {
+    pub fn raise_epoch(&mut self, now: &Now) -> Result<u64, StoreError> {
+        let (identity, entropy) = (&self.identity, &mut self.entropy);
         self.store.write(|tx| {
             let next = epoch(tx)? + 1;
             tx.set_meta("epoch", &next.to_string())?;
+            let restored = incident(IncidentKind::ServerRestored);
+            raise(tx, identity, entropy, restored, now)?;
             Ok(next)
         })
     }

@@ -248,6 +248,13 @@ fn streams_of(
     Ok(lines)
 }
 
+/// A variant of the catalogue.
+pub(crate) fn variant_by_id(tx: &Tx<'_>, variant: VariantId) -> StoreResult<Option<Variant>> {
+    tx.feed_row(&FeedName::Catalogue, &format!("variant:{variant}"))?
+        .map(|row| from_row(&row, "variant"))
+        .transpose()
+}
+
 impl Hub {
     /// Variants whose names, SKU, barcodes, brand or options hold every word of `query`, with their stock.
     ///

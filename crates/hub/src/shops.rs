@@ -1,12 +1,13 @@
 //! What head office sets up: stores, locations, price lists and staff.
 
-use domain::catalog::Names;
+use domain::catalog::{Names, StockClass};
 use domain::config::{DeviceRecord, StaffMember, StoreConfig};
 use domain::ids::{LocationId, PriceListId, StoreId, UserId};
 use domain::money::Currency;
 use sync_protocol::FeedName;
 
 use crate::lifecycle::Hub;
+use crate::office::variant_by_id;
 use crate::store::{StoreError, StoreResult, Tx};
 
 /// Why head office's wish was refused.
@@ -28,6 +29,12 @@ pub enum AdminError {
         /// Its name.
         name: String,
     },
+    /// A text is empty, too long or holds what cannot be printed.
+    #[error("the {what} cannot be used")]
+    BadText {
+        /// What.
+        what: &'static str,
+    },
     /// A price list has one currency.
     #[error("price list {list} is in {currency}")]
     CurrencyMismatch {
@@ -41,7 +48,7 @@ pub enum AdminError {
     Store(#[from] StoreError),
 }
 
-fn exists(what: &'static str, name: impl ToString) -> AdminError {
+pub(crate) fn exists(what: &'static str, name: impl ToString) -> AdminError {
     AdminError::Exists {
         what,
         name: name.to_string(),
@@ -80,6 +87,7 @@ impl Hub {
                 }
             }
             tx.put_location(&config.location, &config.name, Some(&config.store))?;
+            crate::rights::index_classes(tx)?;
             put_store_config(tx, config)?;
             let mut writer = tx.feed_writer(&FeedName::Config(config.store.clone()))?;
             for device in tx.devices()? {
@@ -106,6 +114,7 @@ impl Hub {
                 return Err(exists("location", location));
             }
             tx.put_location(location, names, None)?;
+            crate::rights::index_classes(tx)?;
             refresh_follows(tx)?;
             Ok(())
         })
@@ -193,6 +202,41 @@ impl Hub {
             staff.pin_version += 1;
             put_user(tx, store, &staff)?;
             Ok(staff.user)
+        })
+    }
+
+    /// Sets how stock of a variant is guarded: at one location, or where no location says otherwise.
+    ///
+    /// A till learns of it with its next contact; what it sells until then as it did before is on no right.
+    ///
+    /// # Errors
+    /// [`AdminError::Unknown`] SKU or location.
+    pub fn set_class(
+        &mut self,
+        sku: &str,
+        location: Option<&LocationId>,
+        class: StockClass,
+    ) -> Result<(), AdminError> {
+        self.store.write(|tx| {
+            let row = tx.variant_by_sku(sku)?.ok_or_else(|| unknown("SKU", sku))?;
+            let mut variant =
+                variant_by_id(tx, row.variant)?.ok_or(StoreError::Corrupt("variant"))?;
+            let locations: Vec<LocationId> = tx.locations()?.into_keys().collect();
+            match location {
+                Some(location) if !locations.contains(location) => {
+                    return Err(unknown("location", location));
+                }
+                Some(location) => {
+                    variant.classes.insert(location.clone(), class);
+                }
+                None => variant.class = class,
+            }
+            let mut writer = tx.feed_writer(&FeedName::Catalogue)?;
+            let pk = format!("variant:{}", variant.variant);
+            writer.put(&pk, Some(&to_row(&variant, "variant")?))?;
+            writer.finish()?;
+            tx.index_class(&variant, &locations)?;
+            Ok(())
         })
     }
 

@@ -4,6 +4,7 @@ mod books;
 mod catalogue;
 mod feed;
 mod people;
+mod rights;
 mod stock;
 mod stream;
 
@@ -18,6 +19,7 @@ pub(crate) use catalogue::VariantRow;
 
 pub(crate) use feed::FeedWriter;
 pub(crate) use people::{AdminRow, CodeRow, DeviceRow};
+pub(crate) use rights::{EdgeRow, IncidentRow, Place, PromiseRow, SealRow, SeenRow, UsedRow};
 pub(crate) use stock::{KeptMovement, StockKey, StockState, TakingsRow};
 pub(crate) use stream::{AsideRow, NewEvent, StreamRow};
 
@@ -32,9 +34,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/schema-3.sql"),
     include_str!("store/schema-4.sql"),
     include_str!("store/schema-5.sql"),
+    include_str!("store/schema-6.sql"),
 ];
 /// Schema from which on accounts and closings are kept.
 const WITH_BOOKS: usize = 2;
+/// Schema from which on rights are kept.
+const WITH_RIGHTS: usize = 6;
 /// How long a writer waits for another process, such as an import beside a running server.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 
@@ -171,6 +176,9 @@ impl Store {
             }
             if (1..WITH_BOOKS).contains(&found) {
                 crate::fold::book_everything(tx)?;
+            }
+            if (1..WITH_RIGHTS).contains(&found) {
+                crate::rights::index_everything(tx)?;
             }
             tx.conn
                 .pragma_update(None, "user_version", MIGRATIONS.len())?;

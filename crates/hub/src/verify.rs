@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::catalog::{StockClass, Variant};
 use domain::config::KeyAlgorithm;
+use domain::escrow;
 use domain::event::{ALL_ZONES, Event, Fact, MAIN_ZONE, StreamPos, chain_hash, genesis_hash};
-use domain::ids::{Digest, EventId, ShiftId, StoreId, StreamId, TillId, VariantId};
+use domain::ids::{
+    Digest, EventId, IncidentId, PromiseId, ShiftId, StoreId, StreamId, TillId, VariantId,
+};
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef};
 use serde::Serialize;
@@ -14,12 +18,15 @@ use sync_protocol::{FeedName, SignedHead, sign};
 
 use crate::accept::registered_id;
 use crate::books;
-use crate::fold::{FoldError, add_sale, add_up, kept_aside, kept_movements, stock_row};
+use crate::fold::{
+    FoldError, add_sale, add_up, kept_aside, kept_edges, kept_movements, kept_seal, stock_row,
+    wall_of,
+};
 use crate::lifecycle::Hub;
-use crate::shops::to_row;
+use crate::shops::{from_row, to_row};
 use crate::store::{
-    BalanceRow, ClosingRow, KeptMovement, StockKey, StockState, StoreError, StoreResult, StreamRow,
-    TakingsRow, Tx,
+    BalanceRow, ClosingRow, EdgeRow, IncidentRow, KeptMovement, Place, SealRow, StockKey,
+    StockState, StoreError, StoreResult, StreamRow, TakingsRow, Tx, UsedRow,
 };
 
 /// What `verify` found.
@@ -55,6 +62,11 @@ struct Refold {
     movements: BTreeMap<StockKey, Vec<KeptMovement>>,
     learned: BTreeMap<StreamPos, BTreeMap<StreamId, u64>>,
     held: BTreeMap<(String, VariantId), Quantity>,
+    edges: BTreeMap<(Place, StreamId, StreamId), EdgeRow>,
+    used: BTreeMap<(Place, StreamId), UsedRow>,
+    seals: BTreeMap<StreamId, SealRow>,
+    picked: BTreeSet<PromiseId>,
+    incidents: BTreeMap<IncidentId, IncidentRow>,
     takings: BTreeMap<(String, String, String, String), TakingsRow>,
     shift_days: BTreeMap<ShiftId, String>,
     /// By store, till and account.
@@ -128,6 +140,10 @@ impl Hub {
         projections.insert(
             "accounts".to_owned(),
             verify_books(tx, &refold, &mut findings)?,
+        );
+        projections.insert(
+            "rights".to_owned(),
+            verify_rights(tx, &refold, &mut findings)?,
         );
         let feeds = verify_feeds(tx, &mut findings)?;
         Ok(VerifyReport {
@@ -241,6 +257,7 @@ impl Refold {
         if let (Some(store), Some(till)) = (&row.store, &row.till) {
             self.book((store, till), at, fact)?;
         }
+        self.rights(at, fact)?;
         match fact {
             Fact::StockCounted(count) => {
                 for (variant, quantity) in stock::found(&count.items) {
@@ -298,6 +315,49 @@ impl Refold {
             | Fact::IncidentRaised(_)
             | Fact::IncidentResolved(_) => Ok(()),
         }
+    }
+
+    fn rights(&mut self, at: &EventRef, fact: &Fact) -> Result<(), FoldError> {
+        for effect in escrow::effects(fact) {
+            let place = (effect.variant, effect.location);
+            let used = self.used.entry((place, at.stream)).or_default();
+            let add = |sum: Quantity, more| sum.checked_add(more).ok_or(FoldError::Overflow);
+            used.consumed = add(used.consumed, effect.consumed)?;
+            used.minted = add(used.minted, effect.minted)?;
+        }
+        for (place, edge) in kept_edges(at, fact) {
+            self.edges
+                .entry((place, edge.from, edge.to))
+                .and_modify(|known| *known = known.merge(edge))
+                .or_insert(edge);
+        }
+        if let Some(seal) = kept_seal(at, fact)? {
+            self.seals.entry(seal.stream).or_insert(seal);
+        }
+        match fact {
+            Fact::OrderPicked(picked) => {
+                self.picked.insert(picked.promise);
+            }
+            Fact::IncidentRaised(raised) => {
+                let row = IncidentRow {
+                    seq: at.seq,
+                    raised: raised.clone(),
+                    wall: wall_of(at),
+                    note: None,
+                    resolved: None,
+                };
+                self.incidents.entry(raised.incident).or_insert(row);
+            }
+            Fact::IncidentResolved(resolved) => {
+                let row = self.incidents.get_mut(&resolved.incident);
+                if let Some(row) = row.filter(|row| row.resolved.is_none()) {
+                    row.note = Some(resolved.note.clone());
+                    row.resolved = Some(wall_of(at));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn book(
@@ -441,6 +501,77 @@ fn verify_stock(tx: &Tx<'_>, refold: &Refold, findings: &mut Findings) -> StoreR
         if tx.feed_row(&feed, &key.variant.to_string())?.as_ref() != Some(&fresh) {
             findings.note(|| format!("feed {feed}: row {} is stale", key.variant));
         }
+    }
+    Ok(Digest(hasher.finalize().into()))
+}
+
+fn verify_rights(tx: &Tx<'_>, refold: &Refold, findings: &mut Findings) -> StoreResult<Digest> {
+    let mut hasher = Sha256::new();
+    let mut edges = BTreeMap::new();
+    let mut used = BTreeMap::new();
+    for place in tx.right_places()? {
+        for edge in tx.edges_at(&place)? {
+            hasher.update(format!(
+                "{} {} {} {} {} {}\n",
+                place.0,
+                place.1,
+                edge.from,
+                edge.to,
+                edge.total.thousandths(),
+                edge.lease_end.unwrap_or(i64::MAX)
+            ));
+            edges.insert((place.clone(), edge.from, edge.to), edge);
+        }
+        for (stream, row) in tx.used_at(&place)? {
+            hasher.update(format!(
+                "{} {} {stream} {} {}\n",
+                place.0,
+                place.1,
+                row.consumed.thousandths(),
+                row.minted.thousandths()
+            ));
+            used.insert((place.clone(), stream), row);
+        }
+    }
+    if edges != refold.edges {
+        findings.note(|| "rights: totals are not what the streams moved".to_owned());
+    }
+    if used != refold.used {
+        findings.note(|| "rights: what was spent and added is not what the events did".to_owned());
+    }
+    let seals: BTreeMap<_, _> = tx
+        .seals()?
+        .into_iter()
+        .map(|row| (row.stream, row))
+        .collect();
+    if seals != refold.seals {
+        findings.note(|| "rights: seals are not those of the events".to_owned());
+    }
+    let states = tx.promise_states()?;
+    let is_picked = |promise: &PromiseId| refold.picked.contains(promise);
+    let fits = |(promise, state): (&PromiseId, &String)| (state == "picked") == is_picked(promise);
+    if !states.iter().all(fits) || refold.picked.iter().any(|id| !states.contains_key(id)) {
+        findings.note(|| "rights: promises that were handed over are not the events'".to_owned());
+    }
+    let incidents: BTreeMap<_, _> = tx
+        .incidents(false, u32::MAX)?
+        .into_iter()
+        .map(|row| (row.raised.incident, row))
+        .collect();
+    if incidents != refold.incidents {
+        findings.note(|| "rights: incidents are not those of the events".to_owned());
+    }
+    let mut strict = BTreeSet::new();
+    let locations = tx.locations()?;
+    for (_, row) in tx.feed_rows_with(&FeedName::Catalogue, "variant:")? {
+        let variant: Variant = from_row(&row, "variant")?;
+        let here = locations
+            .keys()
+            .filter(|at| variant.class_at(at) == StockClass::Strict);
+        strict.extend(here.map(|at| (variant.variant, at.clone())));
+    }
+    if tx.all_strict()? != strict {
+        findings.note(|| "rights: strict variants are not the catalogue's".to_owned());
     }
     Ok(Digest(hasher.finalize().into()))
 }

@@ -467,6 +467,16 @@ fn the_closings_of_an_older_file_are_kept() {
          DROP TABLE closing;
          ALTER TABLE third RENAME TO closing;
          CREATE INDEX closing_wall ON closing (wall);
+         DROP TABLE right_edge;
+         DROP TABLE right_used;
+         DROP TABLE sealed;
+         DROP TABLE right_seen;
+         DROP TABLE right_want;
+         DROP TABLE epoch_report;
+         DROP TABLE strict_variant;
+         DROP TABLE promise;
+         DROP TABLE promise_line;
+         DROP TABLE incident;
          DROP TABLE learned;
          DROP TABLE held;
          ALTER TABLE movement DROP COLUMN strict;

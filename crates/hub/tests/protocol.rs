@@ -161,9 +161,15 @@ fn wrong_pushes_are_named_and_change_nothing() {
             ProtocolError::Upgrade,
         ),
     ];
+    // All but the hub's own stream, where an incident may be noted.
+    let state = |world: &World, till: &Till| {
+        let mut report = world.hub.verify().expect("verify");
+        report.streams.remove(&world.hub.stream().to_string());
+        (hash_of(world, till), report)
+    };
     for (name, spoil, error) in table {
         let (mut world, till) = six_sales();
-        let before = (hash_of(&world, &till), world.hub.verify().expect("verify"));
+        let before = state(&world, &till);
         let mut request = till.request(Some(till.push(5, 7)));
         spoil(&mut request, &till);
         assert_eq!(
@@ -171,8 +177,7 @@ fn wrong_pushes_are_named_and_change_nothing() {
             Some(error),
             "{name}"
         );
-        let after = (hash_of(&world, &till), world.hub.verify().expect("verify"));
-        assert_eq!(before, after, "{name}");
+        assert_eq!(before, state(&world, &till), "{name}");
         // And the right push still goes through.
         let reply = world
             .sync(&till, &till.request(Some(till.push(5, 7))))
@@ -549,7 +554,7 @@ fn a_cursor_from_the_future_never_holds_up_the_push() {
 #[test]
 fn a_new_epoch_answers_with_its_head_and_no_pages_for_old_cursors() {
     let (mut world, till) = six_sales();
-    world.hub.raise_epoch().expect("epoch");
+    world.hub.raise_epoch(&now()).expect("epoch");
     let mut request = till.request(None);
     request.limit = 100;
     request.cursors.insert(

@@ -382,6 +382,7 @@ impl Engine {
                 oldest_wall: unsynced.oldest_wall,
                 app: self.config.app.clone(),
             },
+            rights: None,
             push,
         };
         self.tickets += 1;

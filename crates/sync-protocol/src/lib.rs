@@ -8,7 +8,9 @@ pub mod sign;
 use std::collections::BTreeMap;
 
 use domain::config::KeyAlgorithm;
-use domain::ids::{DeviceId, Digest, LocationId, StoreId, StreamId, TenantId, TillId};
+use domain::event::{RightsLine, StreamPos};
+use domain::ids::{DeviceId, Digest, LocationId, StoreId, StreamId, TenantId, TillId, VariantId};
+use domain::quantity::Quantity;
 use domain::time::Boot;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -116,6 +118,58 @@ pub struct SyncRequest {
     pub limit: u32,
     /// How the device is.
     pub status: DeviceStatus,
+    /// What it has seen and wants of rights to strict variants; none from a device that does not know of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<RightsReport>,
+}
+
+/// What a device says about rights. What it has spent is in its events and is never told apart from them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RightsReport {
+    /// Grants that it has seen, as they were signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<Grant>,
+    /// `seen` is all that it has ever seen, not only what is new.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+    /// What somebody stands and waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub want: Vec<Want>,
+}
+
+/// Rights that a device wants to hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Want {
+    /// Variant.
+    pub variant: VariantId,
+    /// Location whose units they are.
+    pub location: LocationId,
+    /// How much it wants to hold in all, thousandths.
+    pub quantity: Quantity,
+}
+
+/// A total of rights that the server has ever granted to the asking stream, signed, so that the stream can prove it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Stream that granted: the server's own.
+    pub from: StreamId,
+    /// Epoch under which it was signed; one of an earlier epoch than the server's is of no use.
+    pub epoch: u64,
+    /// Place, total and end of the lease by the server's clock.
+    pub line: RightsLine,
+    /// Server's signature over `domain::escrow::grant_message`, base64.
+    pub signature: String,
+}
+
+/// Rights that the server asks back because they are wanted elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recall {
+    /// Variant.
+    pub variant: VariantId,
+    /// Location whose units they are.
+    pub location: LocationId,
+    /// How much, thousandths.
+    pub quantity: Quantity,
 }
 
 /// A run of events of one stream, signed at its end.
@@ -176,6 +230,15 @@ pub struct SyncReply {
     pub pages: Vec<FeedPage>,
     /// Feeds the device should follow now.
     pub feeds: Vec<FeedName>,
+    /// Totals of rights that the device has not said to have seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+    /// Rights that it should give back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recall: Vec<Recall>,
+    /// Counts that it should say to know of: what it does from then on lies after them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<StreamPos>,
 }
 
 /// An accepted event that could not be projected.

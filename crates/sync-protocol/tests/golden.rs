@@ -54,10 +54,24 @@ fn messages_read_and_write_as_they_always_did() {
         "head": {"seq": 2, "hash": hash, "signature": "AAAA"}});
     push["status"] = json!({"unsynced": 1, "oldest_wall": 5, "app": "0.1.0"});
     check::<SyncRequest>("sync-request-push", &push);
+    let line = json!({"variant": id, "location": "LM", "total": 3_000, "lease_end": 1_795_950_000_000_i64});
+    let grant = json!({"from": stream, "epoch": 1, "line": line, "signature": "AAAA"});
+    let mut rights = push;
+    rights["rights"] = json!({"seen": [grant], "whole": true,
+        "want": [{"variant": id, "location": "LM", "quantity": 1_000}]});
+    check::<SyncRequest>("sync-request-rights", &rights);
+    rights["rights"] = json!({});
+    check::<SyncRequest>("sync-request-no-rights", &rights);
     check::<SyncReply>(
         "sync-reply",
         &json!({"authority": "hub", "epoch": 1, "server_time": 5, "ack_seq": 2, "ack_hash": hash,
             "quarantined": [{"seq": 2, "code": "bad_opening"}], "pages": [], "feeds": ["cat"]}),
+    );
+    check::<SyncReply>(
+        "sync-reply-rights",
+        &json!({"authority": "hub", "epoch": 2, "server_time": 5, "ack_seq": 2, "ack_hash": hash, "pages": [],
+            "feeds": ["cat"], "grants": [grant], "recall": [{"variant": id, "location": "LM", "quantity": 2_000}],
+            "counts": [{"stream": stream, "seq": 4}]}),
     );
     for (name, error) in [
         ("error-gap", json!({"code": "gap", "expected": 5})),
@@ -68,4 +82,32 @@ fn messages_read_and_write_as_they_always_did() {
     ] {
         check::<ProtocolError>(name, &error);
     }
+}
+
+/// What a program from before rights reads: it ignores what it does not know.
+#[test]
+fn a_program_that_knows_no_rights_reads_what_names_them() {
+    #[derive(serde::Deserialize)]
+    struct OldReply {
+        ack_seq: u64,
+        feeds: Vec<sync_protocol::FeedName>,
+    }
+    #[derive(serde::Deserialize)]
+    struct OldRequest {
+        head_seq: u64,
+    }
+    let text = |name: &str| {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        std::fs::read_to_string(folder.join(name)).expect("a golden file")
+    };
+    let reply: OldReply = serde_json::from_str(&text("sync-reply-rights.json")).expect("reply");
+    assert_eq!((reply.ack_seq, reply.feeds.len()), (2, 1));
+    let request: OldRequest =
+        serde_json::from_str(&text("sync-request-rights.json")).expect("request");
+    assert_eq!(request.head_seq, 2);
+    // And what it says is read as knowing of none.
+    let old: SyncRequest = serde_json::from_str(&text("sync-request-push.json")).expect("request");
+    assert_eq!(old.rights, None);
+    let old: SyncReply = serde_json::from_str(&text("sync-reply.json")).expect("reply");
+    assert!(old.grants.is_empty() && old.recall.is_empty() && old.counts.is_empty());
 }

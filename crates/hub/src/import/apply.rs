@@ -176,6 +176,7 @@ impl Import<'_, '_> {
         progress: &mut dyn FnMut(usize, usize),
     ) -> StoreResult<Vec<VariantId>> {
         let tx = self.tx;
+        let locations: Vec<LocationId> = tx.locations()?.into_keys().collect();
         let mut writer = tx.feed_writer(&FeedName::Catalogue)?;
         let mut styles = Vec::with_capacity(parsed.styles.len());
         for (style, known) in parsed.styles.iter().zip(&known.styles) {
@@ -228,6 +229,7 @@ impl Import<'_, '_> {
             let gtins: Vec<String> = variant.gtins.iter().map(|g| g.as_14_digits()).collect();
             tx.put_gtins(id, &gtins)?;
             writer.put(&format!("variant:{id}"), Some(&to_row(&row, "variant")?))?;
+            tx.index_class(&row, &locations)?;
             for (list, minor) in &variant.prices {
                 let feed = FeedName::Price(list.clone());
                 if !lists.contains_key(list) {
@@ -327,7 +329,8 @@ impl Import<'_, '_> {
                 })?;
             }
         }
-        fold.finish()
+        fold.finish()?;
+        Ok(())
     }
 }
 

@@ -329,6 +329,7 @@ impl Till {
             cursors: BTreeMap::new(),
             limit: 1,
             status: DeviceStatus::default(),
+            rights: None,
         }
     }
 

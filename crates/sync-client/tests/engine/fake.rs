@@ -195,6 +195,9 @@ impl Server {
             quarantined: Vec::new(),
             pages,
             feeds: self.feeds.keys().cloned().collect(),
+            grants: Vec::new(),
+            recall: Vec::new(),
+            counts: Vec::new(),
         })
     }
 
