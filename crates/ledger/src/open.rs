@@ -102,6 +102,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0005_proofs.sql"),
         books_anew: false,
     },
+    Migration {
+        version: 6,
+        understood_from: 5,
+        sql: include_str!("migrations/0006_adopted_codes.sql"),
+        books_anew: false,
+    },
 ];
 
 impl Ledger {

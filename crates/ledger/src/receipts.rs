@@ -19,6 +19,15 @@ pub enum ReceiptBody {
 }
 
 impl ReceiptBody {
+    /// The receipt of a fact, if it has one.
+    pub(crate) fn of(fact: Fact) -> Option<ReceiptBody> {
+        match fact {
+            Fact::SaleCompleted(sale) => Some(ReceiptBody::Sale(sale)),
+            Fact::Reversed(reversed) => Some(ReceiptBody::Reversal(reversed)),
+            _ => None,
+        }
+    }
+
     /// The sale, or the mirrored one.
     pub fn sale(&self) -> &SaleBody {
         match self {

@@ -10,7 +10,7 @@ use domain::entropy::Entropy;
 use domain::event::{
     Adopted, ClosingRef, ClosingSupplemented, Fact, Original, PeriodKind, Span, StreamHead,
 };
-use domain::ids::{Digest, EventId, StreamId};
+use domain::ids::{Digest, EventId, SaleId, StreamId};
 use domain::time::{BusinessDate, Now};
 
 use crate::error::{LedgerError, OpenError};
@@ -83,9 +83,17 @@ impl From<NotOurs> for RecoverError {
     }
 }
 
+/// An event that nobody here knows.
+struct Fresh {
+    adopted: Adopted,
+    original: Original,
+    /// The code that was printed on it, when it is a receipt that was signed.
+    code: Option<(SaleId, String)>,
+}
+
 /// What a file holds that is not known here.
 struct Findings {
-    fresh: Vec<(Adopted, Original)>,
+    fresh: Vec<Fresh>,
     known: u64,
     refused: u64,
 }
@@ -118,7 +126,12 @@ impl Ledger {
         self.write(|tx| -> Result<Recovered, RecoverError> {
             let mut spans: Vec<(Option<BusinessDate>, Span)> = Vec::new();
             let mut day = None;
-            for (adopted, original) in found.fresh {
+            for Fresh {
+                adopted,
+                original,
+                code,
+            } in found.fresh
+            {
                 let inner = original.event.fact().ok();
                 day = inner.as_ref().and_then(day_of).or(day);
                 let id = EventId(entropy.next_uuid(now.wall_ms));
@@ -126,6 +139,9 @@ impl Ledger {
                     tracing::warn!(event.seq = original.at.seq, error = %error, "an event does not fit and is left in its file");
                     told.refused += 1;
                     continue;
+                }
+                if let Some((sale, code)) = code {
+                    tx.keep_code(sale, &code)?;
                 }
                 told.adopted += 1;
                 told.receipts += u64::from(inner.as_ref().is_some_and(|fact| sale_of(fact).is_some()));
@@ -209,7 +225,12 @@ impl Ledger {
             if elsewhere || self.knows_event(original.event.id)? {
                 found.known += 1;
             } else {
-                found.fresh.push((adopted, original));
+                let code = old.code_of(line, &original);
+                found.fresh.push(Fresh {
+                    adopted,
+                    original,
+                    code,
+                });
             }
         }
         Ok(found)

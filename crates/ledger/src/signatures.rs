@@ -1,16 +1,16 @@
 //! What the device has vouched for, kept beside the journal: heads after closings, keys of shifts, receipts.
 
 use domain::config::KeyAlgorithm;
-use domain::event::{Fact, ShiftOpened, StreamHead, head_message, shift_key_message};
-use domain::ids::{Digest, ShiftId};
+use domain::event::{Fact, ShiftOpened, StreamHead, StreamOpened, head_message, shift_key_message};
+use domain::ids::{Digest, SaleId, ShiftId, StreamId};
 use domain::receipt_code::{Claims, ReceiptCode};
 use domain::signature::{PublicKey, SIGNATURE_LEN};
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::error::LedgerError;
 use crate::ledger::{Ledger, WriteTx};
 use crate::receipts::{Receipt, ReceiptBody};
-use crate::sql::{Id, N, corrupt, read_fact};
+use crate::sql::{Id, N, corrupt, read_event, read_fact};
 
 /// The device's word for the journal up to a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,62 @@ pub struct SignatureReport {
     pub closings_unsigned: u64,
     /// Signed receipts.
     pub receipts: u64,
+}
+
+fn kept_code(conn: &Connection, sale: SaleId) -> rusqlite::Result<Option<String>> {
+    conn.prepare_cached("SELECT code FROM adopted_code WHERE sale = ?1")?
+        .query_row([Id(sale.0)], |row| row.get(0))
+        .optional()
+}
+
+/// The code that was printed on a receipt of an earlier file, whatever its format; none where it cannot be read or
+/// made, or does not hold. `at` is where the receipt stands in that file.
+pub(crate) fn code_in_earlier(
+    conn: &Connection,
+    opened: &StreamOpened,
+    at: (StreamId, u64),
+    body: &ReceiptBody,
+) -> Option<String> {
+    let sale = body.sale();
+    if let Ok(Some(kept)) = kept_code(conn, sale.sale) {
+        return Some(kept);
+    }
+    let signature: [u8; SIGNATURE_LEN] = conn
+        .query_row(
+            "SELECT signature FROM receipt WHERE sale = ?1 AND signature IS NOT NULL",
+            [Id(sale.sale.0)],
+            |row| row.get(0),
+        )
+        .ok()?;
+    let (seq, bytes): (u64, Vec<u8>) = conn
+        .query_row(
+            "SELECT e.seq, e.bytes FROM shift s JOIN event e ON e.seq = s.opened_seq WHERE s.shift = ?1",
+            [Id(sale.shift.0)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .ok()?;
+    let (event, Fact::ShiftOpened(opening)) = read_fact(seq, &bytes).ok()? else {
+        return None;
+    };
+    let key = opening.shift_key?;
+    let beside: Option<[u8; SIGNATURE_LEN]> = conn
+        .query_row(
+            "SELECT certificate FROM shift_certificate WHERE shift = ?1",
+            [Id(sale.shift.0)],
+            |row| row.get(0),
+        )
+        .ok();
+    let inside = key.certificate.filter(|_| event.stream == at.0);
+    let certificate = beside.or_else(|| inside.as_deref().and_then(hex_array))?;
+    let claims = Claims::of(
+        sale,
+        matches!(body, ReceiptBody::Reversal(_)),
+        (opened.store.as_ref()?, opened.till.as_ref()?),
+        at,
+        (hex_array(&key.public_key)?, certificate),
+    );
+    let code = claims.with_signature(signature);
+    code.is_intact().then(|| code.to_text())
 }
 
 const fn algorithm_text(algorithm: KeyAlgorithm) -> &'static str {
@@ -168,6 +224,11 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Storage`], [`LedgerError::Corrupt`].
     pub fn receipt_code(&self, receipt: &Receipt) -> Result<Option<ReceiptCode>, LedgerError> {
+        if let Some(text) = kept_code(self.conn()?, receipt.body.sale().sale)? {
+            let code = ReceiptCode::from_text(&text)
+                .map_err(|error| corrupt("adopted_code", &receipt.number, error))?;
+            return Ok(Some(code));
+        }
         let signature: Option<[u8; SIGNATURE_LEN]> = self
             .prepare("SELECT signature FROM receipt WHERE sale = ?1")?
             .query_row([Id(receipt.body.sale().sale.0)], |row| row.get(0))
@@ -292,6 +353,36 @@ impl Ledger {
             }
             report.receipts += 1;
         }
+        drop(rows);
+        let mut statement = self.prepare(
+            "SELECT a.code, e.seq, e.bytes, r.number FROM adopted_code a LEFT JOIN receipt r ON r.sale = a.sale \
+             LEFT JOIN event e ON e.seq = r.seq ORDER BY a.sale",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let found: (Option<u64>, Option<Vec<u8>>, Option<String>) =
+                (row.get(1)?, row.get(2)?, row.get(3)?);
+            let (Some(seq), Some(bytes), Some(number)) = found else {
+                return bad("adopted_code", &"", "it is of no receipt");
+            };
+            let (event, at) = read_event(seq, &bytes)?;
+            let body = event.fact().ok().and_then(ReceiptBody::of);
+            let code = ReceiptCode::from_text(&row.get::<_, String>(0)?);
+            let (Some(at), Some(body), Ok(code)) = (at, body, code) else {
+                return bad("adopted_code", &number, "it cannot be read");
+            };
+            let said = Claims::of(
+                body.sale(),
+                matches!(body, ReceiptBody::Reversal(_)),
+                (&identity.store, &identity.till),
+                (at.stream, at.seq),
+                (code.claims.shift_key, code.claims.certificate),
+            );
+            if !code.is_intact() || code.claims != said {
+                return bad("adopted_code", &number, "its code does not fit");
+            }
+            report.receipts += 1;
+        }
         Ok(Ok(report))
     }
 }
@@ -334,6 +425,19 @@ impl WriteTx<'_> {
                     "INSERT OR REPLACE INTO shift_certificate (shift, certificate) VALUES (?1, ?2)",
                 )?
                 .execute((Id(shift.0), certificate))?;
+            Ok(())
+        })
+    }
+
+    /// Keeps the code that an adopted receipt was printed with.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub(crate) fn keep_code(&mut self, sale: SaleId, code: &str) -> Result<(), LedgerError> {
+        self.step(|ledger| {
+            ledger
+                .prepare("INSERT OR IGNORE INTO adopted_code (sale, code) VALUES (?1, ?2)")?
+                .execute((Id(sale.0), code))?;
             Ok(())
         })
     }

@@ -20,7 +20,7 @@ use domain::event::{
     Adopted, Event, Fact, Original, PeriodKind, StreamHead, StreamOpened, StreamReason, chain_hash,
     genesis_hash,
 };
-use domain::ids::{Digest, EventId, LocationId, ShiftId, StreamId};
+use domain::ids::{Digest, EventId, LocationId, SaleId, ShiftId, StreamId};
 use domain::time::{Hlc, Now};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -36,6 +36,8 @@ use crate::open::{
 };
 use crate::projection::sale_of;
 use crate::proof::{self, Proven};
+use crate::receipts::ReceiptBody;
+use crate::signatures::code_in_earlier;
 use crate::sql::{ADOPTED, N, corrupt};
 use crate::stock::SET_CLOCK;
 
@@ -434,6 +436,14 @@ impl Old {
         Ok(original.map(|original| (adopted, original)))
     }
 
+    /// The sale of an event that is a receipt, and the code that was printed on it.
+    pub fn code_of(&self, line: &Line, original: &Original) -> Option<(SaleId, String)> {
+        let body = ReceiptBody::of(original.event.fact().ok()?)?;
+        let at = (self.stream, line.seq);
+        let code = code_in_earlier(&self.conn, &self.opened, at, &body)?;
+        Some((body.sale().sale, code))
+    }
+
     /// Decides what goes on in the new stream.
     fn plan(&self) -> Plan {
         let after_day = self.last_closing(PeriodKind::Day).map_or(1, |seq| seq + 1);
@@ -826,8 +836,13 @@ fn fill(
         })?;
         for index in &plan.adopted {
             let line = &old.lines[*index];
-            let fact = Fact::Adopted(adopted(old, line)?);
+            let adopted = adopted(old, line)?;
+            let code = adopted.original().and_then(|it| old.code_of(line, &it));
+            let fact = Fact::Adopted(adopted);
             tx.append(now, EventId(entropy.next_uuid(now.wall_ms)), &fact)?;
+            if let Some((sale, code)) = code {
+                tx.keep_code(sale, &code)?;
+            }
         }
         let whole = [
             carry_rows(tx, old, &proof::LOCAL)?,

@@ -12,6 +12,7 @@ use domain::config::KeyAlgorithm;
 use domain::entropy::Entropy;
 use domain::event::{Event, StreamHead, StreamReason, chain_hash};
 use domain::ids::{Digest, SaleId};
+use domain::receipt_code::ReceiptCode;
 use domain::time::Now;
 use ed25519_dalek::SigningKey;
 use ledger::{
@@ -509,6 +510,14 @@ impl Till {
             copies: found.copies.max(copies),
             ..found
         }))
+    }
+
+    /// The code of a receipt in the file of an earlier stream.
+    pub(crate) fn earlier_code(&self, number: &str) -> Option<ReceiptCode> {
+        self.in_earlier(|ledger| match ledger.receipt(number)? {
+            Some(receipt) => ledger.receipt_code(&receipt),
+            None => Ok(None),
+        })
     }
 
     /// Up to `limit` receipts of earlier streams whose number contains `query`, newest first, without those in

@@ -188,7 +188,8 @@ impl Till {
         });
         let number = claims.number();
         let own = claims.stream == book.identity().stream;
-        let kept = if own && verdict == CodeVerdict::Genuine {
+        // Also one of an earlier stream that goes on here: its number is of that one's series.
+        let kept = if verdict == CodeVerdict::Genuine {
             book.receipt(&number).map_err(failed)?
         } else {
             None
@@ -245,12 +246,20 @@ impl Till {
         })
     }
 
-    /// The code that was printed on a receipt.
+    /// The code that was printed on a receipt, also on one that lies in the file of an earlier stream only.
     pub(crate) fn stored_code(&self, receipt: &ledger::Receipt) -> Option<ReceiptCode> {
-        self.ledger
-            .as_ref()?
-            .receipt_code(receipt)
-            .inspect_err(|error| tracing::error!(error = %error, "a receipt's code cannot be read"))
-            .ok()?
+        let book = self.ledger.as_ref()?;
+        let here = book.receipt(&receipt.number).and_then(|found| match found {
+            Some(found) => book.receipt_code(&found).map(Some),
+            None => Ok(None),
+        });
+        match here {
+            Ok(Some(code)) => code,
+            Ok(None) => self.earlier_code(&receipt.number),
+            Err(error) => {
+                tracing::error!(error = %error, "a receipt's code cannot be read");
+                None
+            }
+        }
     }
 }

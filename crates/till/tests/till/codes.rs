@@ -345,3 +345,68 @@ fn the_head_after_a_closing_is_signed_and_a_missing_signature_is_made_good() {
             .expect("sql");
     }
 }
+
+/// A receipt that goes on in a new stream keeps the code that it was printed with, through more than one of them.
+#[test]
+fn a_copy_of_an_adopted_receipt_shows_the_code_it_was_printed_with() {
+    let place = tempfile::tempdir().expect("a folder");
+    let mut shop = Setup::tunisia().on_folder().build();
+    let mut witnesses = 0;
+    let mut break_off = |shop: &mut Shop| {
+        witnesses += 1;
+        shop.close_till();
+        shop.witness_in(&place.path().join(witnesses.to_string()));
+        shop.reopen();
+    };
+    break_off(&mut shop);
+    shop.open();
+    let mut sold = Vec::new();
+    for code in [BALL, TEE] {
+        shop.scan(code);
+        let number = shop.pay_cash(None).number;
+        let text = printed(&shop).expect("a code");
+        sold.push((number, text, shop.ledger().identity().stream));
+        // The ledger's witness is gone, so its stream ends; the shift goes on in another.
+        break_off(&mut shop);
+        let stream = shop.ledger().identity().stream;
+        for (number, text, of) in &sold {
+            assert_ne!(stream, *of);
+            shop.ok(Command::Reprint {
+                number: number.clone(),
+            });
+            assert_eq!(printed(&shop).as_ref(), Some(text), "{number}");
+            let view = check(&mut shop, text);
+            assert_eq!((view.verdict, &view.number), (CodeVerdict::Genuine, number));
+            let code = ReceiptCode::from_text(text).expect("a code");
+            assert_eq!(code.claims.stream, *of);
+        }
+    }
+    // One that was undone says so.
+    let (number, text, _) = &sold[0];
+    shop.ok(Command::ReverseSale {
+        number: number.clone(),
+        reason: "erreur".to_owned(),
+        approval: Some(approval()),
+    });
+    assert!(check(&mut shop, text).reversed_by.is_some());
+    let report = crate::read_only(shop.folder())
+        .expect("opens")
+        .verify()
+        .expect("verify");
+    assert_eq!(report.first_bad, None);
+    assert_eq!(report.signatures.receipts, 3);
+    // What is kept is held against the events.
+    shop.close_till();
+    let conn = crate::raw(shop.folder().join("ledger.db"));
+    conn.execute_batch("UPDATE adopted_code SET code = (SELECT max(code) FROM adopted_code)")
+        .expect("edited");
+    conn.close().expect("closed");
+    let report = crate::read_only(shop.folder())
+        .expect("opens")
+        .verify()
+        .expect("verify");
+    assert_eq!(
+        report.first_bad.map(|bad| bad.table),
+        Some("adopted_code".to_owned())
+    );
+}

@@ -108,6 +108,19 @@ fn what_a_found_file_holds_is_taken_over_once() {
             number: number.clone(),
         });
     }
+    // With the codes that they were printed with.
+    let receipt = shop.ledger().receipt(&lost[0]).expect("readable");
+    let code = shop
+        .ledger()
+        .receipt_code(&receipt.expect("there"))
+        .expect("readable");
+    let checked = shop.ok(Command::CheckCode {
+        text: code.expect("a code").to_text(),
+    });
+    let Reply::CodeChecked(checked) = checked else {
+        panic!("{checked:?}")
+    };
+    assert_eq!(checked.verdict, till::door::CodeVerdict::Genuine);
     // The shift went on, so its drawer holds that money too.
     let report = shop.x_report();
     assert_eq!(report.takings_minor, before + 24_990 + 29_500 + 24_990);
