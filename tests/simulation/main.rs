@@ -1,0 +1,3 @@
+//! Small worlds searched whole: what no sequence of faults may do.
+
+mod model;
