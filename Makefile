@@ -63,7 +63,9 @@ fmt: ## Format the Rust code
 	cargo fmt --all
 
 bench: ui ## Figures beside their baselines
-	@cargo run --quiet --release -p tests --bin bench
+	@cargo build --quiet --release -p tests --bin bench -p testkit --bin sales
+	@CARGO_TARGET_DIR="$(SEALED)" cargo build --quiet --release -p testkit --bin sales --features sqlcipher
+	@"$(CARGO_TARGET_DIR)/release/bench" --plain "$(CARGO_TARGET_DIR)/release/sales" --sealed "$(SEALED)/release/sales"
 
 replay: setup ## A month of real receipts through four tills
 	@HANOUT_DATA="$(DATA)" cargo run --quiet --release -p tests --bin replay

@@ -4,6 +4,7 @@
 //! it, and an absolute budget stands only where a person waits.
 
 mod rows;
+mod sealed;
 mod table;
 mod till_rows;
 
@@ -24,6 +25,12 @@ struct Arguments {
     /// Built pages of the user interface.
     #[arg(long, default_value = "ui/dist")]
     ui: PathBuf,
+    /// The program `sales` without encryption.
+    #[arg(long, requires = "sealed")]
+    plain: Option<PathBuf>,
+    /// The program `sales` with it.
+    #[arg(long, requires = "plain")]
+    sealed: Option<PathBuf>,
     /// Opens the till in this folder, scans once, prints what it took, and ends. Used by the cold-start row.
     #[arg(long, hide = true)]
     open: Option<PathBuf>,
@@ -36,8 +43,13 @@ fn main() -> Result<()> {
     }
     let mut table = table::Table::default();
     rows::receipt_render(&mut table)?;
+    rows::signed_receipt(&mut table)?;
     till_rows::durable_sale(&mut table)?;
-    till_rows::close_shift(&mut table)?;
+    sealed::against_plain(
+        &mut table,
+        arguments.plain.as_deref().zip(arguments.sealed.as_deref()),
+    )?;
+    till_rows::long_day(&mut table)?;
     let sizes: Vec<usize> = [10_000, 100_000, 300_000]
         .into_iter()
         .filter(|size| *size <= arguments.variants)

@@ -7,8 +7,10 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use domain::catalog::Language;
 use domain::event::{TaxTotal, TenderKind};
+use domain::ids::{ShiftId, StreamId};
 use domain::money::Currency;
 use domain::quantity::Quantity;
+use domain::receipt_code::{Claims, CodeLine, LINES_MAX};
 use receipt::sale_receipt::{Occasion, ReceiptCode, ReceiptLine, StoreIdentity, TenderLine};
 use receipt::{Renderer, SaleReceipt};
 use support::{groceries, replay as month};
@@ -87,6 +89,61 @@ pub fn receipt_render(table: &mut Table) -> Result<()> {
     table.absolute(
         "receipt render, Arabic, 30 lines, warm p50",
         warm,
+        "ms",
+        Budget::AtMost(10.0),
+    );
+    Ok(())
+}
+
+/// The same receipt with the largest code that there is: signed, laid out and drawn.
+pub fn signed_receipt(table: &mut Table) -> Result<()> {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+    let claims = Claims {
+        stream: StreamId([3; 16]),
+        seq: 123_456,
+        reversal: false,
+        store: "LM".parse()?,
+        till: "01".parse()?,
+        number_seq: 123,
+        business_date: "2026-11-22".parse()?,
+        currency: Currency::Tnd,
+        total_minor: 4_796_000,
+        lines_total: 30,
+        lines: (0..LINES_MAX)
+            .map(|line| CodeLine {
+                variant: u32::MAX - line as u32,
+                quantity: Quantity(2_000),
+                paid_minor: 239_800,
+            })
+            .collect(),
+        shift: ShiftId(uuid::Uuid::from_u128(u128::MAX)),
+        shift_key: key.verifying_key().to_bytes(),
+        certificate: [9; 64],
+    };
+    let receipt = arabic_receipt()?;
+    let mut renderer = Renderer::new();
+    let (mut signing, mut whole) = (Vec::new(), Vec::new());
+    for _ in 0..60 {
+        let started = Instant::now();
+        let code = claims.clone().sign(&key).to_text();
+        signing.push(ms(started));
+        let document = SaleReceipt {
+            code: ReceiptCode::Signed(code),
+            ..receipt.clone()
+        };
+        let bitmap = renderer.render(&document.to_document(), 384);
+        whole.push(ms(started));
+        anyhow::ensure!(bitmap.height() > 100, "nothing was drawn");
+    }
+    table.absolute(
+        "sign a receipt's code of 20 lines, p50",
+        percentile(&mut signing[10..], 50),
+        "ms",
+        Budget::None,
+    );
+    table.absolute(
+        "sign and render it, Arabic, 30 lines, p50",
+        percentile(&mut whole[10..], 50),
         "ms",
         Budget::AtMost(10.0),
     );

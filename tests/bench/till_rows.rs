@@ -8,14 +8,14 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use domain::config::Role;
 use domain::entropy::Entropy;
-use domain::event::TenderKind;
+use domain::event::{Event, Fact, TenderKind};
 use domain::ids::RequestId;
 use domain::time::{Boot, Now};
 use ledger::PrintFilter;
 use rusqlite::{Connection, params};
 
-use support::world::{MARSA, TillNode, World, pieces};
-use till::door::{Answer, Command, Reply, Request, TenderInput};
+use support::world::{MANAGER_PIN, MARSA, TillNode, World, pieces};
+use till::door::{Answer, Approval, Command, Reply, Request, TenderInput};
 use till::{Context, Till};
 
 use crate::rows::ms;
@@ -166,8 +166,8 @@ fn written_by(node: &TillNode, reply: &Reply) -> Result<Vec<Vec<u8>>> {
     Ok(written)
 }
 
-/// Closing a shift of 1,000 receipts.
-pub fn close_shift(table: &mut Table) -> Result<()> {
+/// A shift of 1,000 receipts: closing it, checking the file, and opening the next day's, which closes the day.
+pub fn long_day(table: &mut Table) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut world = selling_world(folder.path(), &catalogue(1_000))?;
     let node = &mut world.tills[0];
@@ -200,6 +200,58 @@ pub fn close_shift(table: &mut Table) -> Result<()> {
     table.absolute(
         "close a shift of 1,000 receipts",
         ms(started),
+        "ms",
+        Budget::AtMost(2_000.0),
+    );
+
+    let ledger = node.till.ledger().context("a ledger")?;
+    let started = Instant::now();
+    let report = ledger.verify()?;
+    let took = ms(started);
+    ensure!(
+        report.ok,
+        "the file does not verify: {:?}",
+        report.first_bad
+    );
+    table.absolute(
+        "verify the file of 1,000 receipts",
+        took,
+        "ms",
+        Budget::None,
+    );
+
+    // From one month to the next, so that the month is closed with the day.
+    world.advance_to_day(40);
+    let node = &mut world.tills[0];
+    let before = node.till.ledger().context("a ledger")?.head().seq;
+    let Reply::Users { users } = node.ok(Command::ListUsers {})? else {
+        bail!("no list of staff")
+    };
+    // A date so far from the last one wants a manager's word.
+    let manager = users.iter().find(|user| user.role == Role::Manager);
+    let approval = Approval {
+        user: manager.context("a manager")?.user,
+        pin: MANAGER_PIN.to_owned(),
+    };
+    let count = pieces(50_000, MARSA.currency)?;
+    let started = Instant::now();
+    node.ok(Command::OpenShift {
+        drawer: None,
+        count,
+        approval: Some(approval),
+    })?;
+    let took = ms(started);
+    let ledger = node.till.ledger().context("a ledger")?;
+    let written = ledger.events(before + 1, 100, 1 << 20)?;
+    let mut closed = 0;
+    for event in written {
+        let fact = Event::decode(&event.bytes)?.fact()?;
+        closed += usize::from(matches!(fact, Fact::PeriodClosed(_)));
+    }
+    ensure!(closed == 2, "a day and a month are closed, not {closed}");
+    table.absolute(
+        "open a shift, day and month of 1,000 closing",
+        took,
         "ms",
         Budget::AtMost(2_000.0),
     );
