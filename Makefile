@@ -11,7 +11,7 @@ SEALED_PACKAGES := -p ledger -p till -p hanout-app --features sqlcipher
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hanout/tools
 DATA := $(or $(HANOUT_DATA),$(CURDIR)/../shared/data)
 
-.PHONY: help run not-running demo-reset test check fmt bench replay torture apk-check e2e window ui setup setup-test
+.PHONY: help run not-running demo-reset test check fmt bench replay sim torture apk-check e2e window ui setup setup-test
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1 — /p' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ bench: ui ## Figures beside their baselines
 
 replay: setup ## A month of real receipts through four tills
 	@HANOUT_DATA="$(DATA)" cargo run --quiet --release -p tests --bin replay
+
+sim: ## Days of a chain in which everything goes wrong: SEEDS=100 SEED=1 TILLS=3 DAYS=2 BUSY=40
+	@cargo run --quiet --release -p tests --bin sim -- --seeds $(or $(SEEDS),100) --seed $(or $(SEED),1) \
+		--tills $(or $(TILLS),3) --days $(or $(DAYS),2) --busy $(or $(BUSY),40)
 
 torture: ## Power cuts, failing disks, kills, flipped bits and random commands for MINUTES=20; SEED=1 repeats a run
 	@cargo build --quiet --release -p tests --bin torture --bin till-program

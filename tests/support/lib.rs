@@ -6,4 +6,5 @@ pub mod groceries;
 pub mod model;
 pub mod net;
 pub mod replay;
+pub mod simulation;
 pub mod world;

@@ -118,7 +118,7 @@ pub struct World {
     clock: FakeClock,
 }
 
-fn verifier(pin: &str) -> Result<String> {
+pub(crate) fn verifier(pin: &str) -> Result<String> {
     // The cheapest parameters that Argon2 accepts: what is tested here is not the cost of guessing.
     let params = Params::new(8, 1, 1, None).map_err(|error| anyhow::anyhow!("{error}"))?;
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
@@ -128,7 +128,7 @@ fn verifier(pin: &str) -> Result<String> {
     Ok(hash.to_string())
 }
 
-fn store_config(shop: Shop) -> Result<StoreConfig> {
+pub(crate) fn store_config(shop: Shop) -> Result<StoreConfig> {
     let rate = |category: &str, percent: i64| -> Result<TaxRate> {
         Ok(TaxRate {
             category: TaxCategory::new(category)?,

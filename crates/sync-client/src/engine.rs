@@ -620,13 +620,23 @@ impl Engine {
                 authority: reply.authority.clone(),
                 epoch: reply.epoch,
             });
+            // Its versions count from another past: the same number may stand for other rows.
+            let feeds = ledger.feeds()?;
+            ledger.write(|tx| feeds.iter().try_for_each(|feed| tx.reset_feed(feed)))?;
+            events.extend(feeds.into_iter().map(EngineEvent::FeedReset));
         }
         if !reply.quarantined.is_empty() {
             events.push(EngineEvent::Quarantined(reply.quarantined.clone()));
         }
         let ack = self.take_ack(ledger, &reply, life, events)?;
         let feeds_moved = self.follow(ledger, &reply)?;
-        let pages = if flight.pulled {
+        let pages = if moved {
+            // They begin at cursors that mean nothing here.
+            PagesOutcome {
+                reset: true,
+                ..PagesOutcome::default()
+            }
+        } else if flight.pulled {
             self.apply(ledger, flight, &reply, now, events)?
         } else {
             PagesOutcome::default()

@@ -10,7 +10,6 @@ pub mod crash;
 mod vfs;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -175,25 +174,19 @@ impl MemDisk {
     /// When a file cannot be read.
     pub fn snapshot(&self) -> Snapshot {
         let mut files = BTreeMap::new();
-        collect(&self.inner.root, "", &mut files);
+        collect(&self.inner.root, &mut files);
         Snapshot { files }
     }
 
-    /// Makes the disk hold exactly what `snapshot` holds. Close what is open on it first, as before any
-    /// change of disks.
+    /// Makes the disk hold exactly what `snapshot` holds. A file that is there stays the same file, as a power cut
+    /// leaves it: a till can tell a copy by that. Close what is open on it first, as before any change of disks.
     ///
     /// # Panics
     /// When a file cannot be written.
     pub fn restore(&self, snapshot: &Snapshot) {
-        for entry in std::fs::read_dir(&self.inner.root).expect("the folder is there") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                std::fs::remove_dir_all(&path).expect("removed");
-            } else if path
-                .file_name()
-                .is_none_or(|name| !snapshot.files.contains_key(name.to_string_lossy().as_ref()))
-            {
-                std::fs::remove_file(&path).expect("removed");
+        for name in self.names() {
+            if !snapshot.files.contains_key(&name) {
+                std::fs::remove_file(self.inner.root.join(name)).expect("removed");
             }
         }
         for (name, bytes) in &snapshot.files {
@@ -201,16 +194,26 @@ impl MemDisk {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).expect("a folder");
             }
-            // Over what is there: giving the memory back and asking for it again takes as long as all else.
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)
-                .expect("opened");
-            file.write_all(bytes).expect("written");
-            file.set_len(bytes.len() as u64).expect("cut");
+            std::fs::write(path, bytes).expect("written");
         }
+    }
+
+    /// As [`MemDisk::restore`], with files of its own: what a copy of a disk, or a backup that was put back, is.
+    ///
+    /// # Panics
+    /// When a file cannot be written.
+    pub fn replace(&self, snapshot: &Snapshot) {
+        for name in self.names() {
+            std::fs::remove_file(self.inner.root.join(name)).expect("removed");
+        }
+        self.restore(snapshot);
+    }
+
+    /// Names of all files, SQLite's shared memory among them.
+    fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        walk(&self.inner.root, "", &mut |name, _| names.push(name));
+        names
     }
 
     /// Begins to record, from an empty log.
@@ -251,15 +254,23 @@ impl Drop for MemDisk {
     }
 }
 
-fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+fn collect(folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+    walk(folder, "", &mut |name, path| {
+        if !name.ends_with("-shm") {
+            files.insert(name, std::fs::read(path).expect("a readable file"));
+        }
+    });
+}
+
+fn walk(folder: &Path, prefix: &str, visit: &mut impl FnMut(String, &Path)) {
     for entry in std::fs::read_dir(folder).expect("a readable folder") {
         let entry = entry.expect("an entry");
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         let path = entry.path();
         if path.is_dir() {
-            collect(&path, &format!("{name}/"), files);
-        } else if !name.ends_with("-shm") {
-            files.insert(name, std::fs::read(&path).expect("a readable file"));
+            walk(&path, &format!("{name}/"), visit);
+        } else {
+            visit(name, &path);
         }
     }
 }

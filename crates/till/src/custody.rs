@@ -281,6 +281,10 @@ impl Till {
             Ok(ledger) => {
                 self.ledger = Some(ledger);
                 self.sync_requested = true;
+                if let Err(error) = self.renew_carts(&mut context.entropy, context.now.wall_ms) {
+                    // The next start does it.
+                    tracing::error!(error = %error, "the carts keep their ids");
+                }
                 Ok(())
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use domain::cart::Cart;
-use domain::ids::{Digest, RequestId, SaleId, ShiftId, UserId};
+use domain::ids::{Digest, RequestId, SaleId, ShiftId, StreamId, UserId};
 use ed25519_dalek::SigningKey;
 use ledger::{FileKey, FileState};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
@@ -308,6 +308,43 @@ impl Drafts {
             )?
             .execute(params![id.0.as_bytes(), digest.0, answer, wall])?;
         }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Carts belong to the stream that they would be sold in: after another stream has begun, each gets a new id.
+    /// Older files that were put back hold carts that were sold since, and a sale's id is given once.
+    pub fn renew_carts(
+        &mut self,
+        stream: StreamId,
+        mut new_id: impl FnMut() -> SaleId,
+    ) -> Result<(), DraftsError> {
+        let known: Option<StreamId> = self.meta("stream")?;
+        if known == Some(stream) {
+            return Ok(());
+        }
+        let tx = self.db.transaction()?;
+        if known.is_some() {
+            let mut statement = tx.prepare("SELECT sale, body FROM cart ORDER BY sale")?;
+            let carts = statement
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<Vec<(Vec<u8>, String)>, _>>()?;
+            for (old, body) in carts {
+                let Some(cart) = readable::<Cart>("cart", &body) else {
+                    continue;
+                };
+                let sale = new_id();
+                let cart = Cart { sale, ..cart };
+                tx.execute(
+                    "UPDATE cart SET sale = ?1, body = ?2 WHERE sale = ?3",
+                    params![sale.0.as_bytes(), serde_json::to_string(&cart)?, old],
+                )?;
+            }
+        }
+        tx.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('stream', ?1)",
+            [serde_json::to_string(&stream)?],
+        )?;
         tx.commit()?;
         Ok(())
     }

@@ -363,8 +363,27 @@ impl Till {
             _lock: lock,
         };
         till.catch_up_drafts(fresh, wall)?;
+        till.renew_carts(&mut context.entropy, wall)?;
         till.catch_up_signatures();
         Ok(till)
+    }
+
+    /// Gives the carts ids of their own when the stream is another than the one they were begun in.
+    pub(crate) fn renew_carts(
+        &mut self,
+        entropy: &mut Entropy,
+        wall: i64,
+    ) -> Result<(), DraftsError> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let stream = ledger.identity().stream;
+        self.drafts
+            .renew_carts(stream, || SaleId(entropy.next_uuid(wall)))?;
+        if let Some(cart) = self.drafts.load()?.cart {
+            self.cart = cart;
+        }
+        Ok(())
     }
 
     /// A fact is written before the drafts follow, so after a crash they may lag: a cart that was sold or given

@@ -56,6 +56,8 @@ pub struct Server {
     /// Cannot read events at these positions when they come.
     pub unreadable: Vec<u64>,
     pub offers_snapshots: bool,
+    /// Sends no page of a feed that has no news, as the real one does.
+    pub no_news_no_page: bool,
     pub snapshots: usize,
     public_key: String,
     link: Link,
@@ -74,6 +76,15 @@ impl Server {
         let rows = self.feeds.entry(feed.clone()).or_default();
         let ver = rows.values().map(|(ver, _)| *ver).max().unwrap_or(0) + 1;
         rows.insert(pk.to_owned(), (ver, row.map(str::to_owned)));
+    }
+
+    /// Checksum of a feed as it is served.
+    pub fn checksum(&self, feed: &FeedName) -> u64 {
+        let live = self.feeds[feed].iter().filter_map(|(pk, (_, row))| {
+            let row = row.as_ref()?;
+            Some(row_checksum(pk, row))
+        });
+        live.fold(0, checksum_add)
     }
 
     fn page(&self, feed: &FeedName, cursor: Option<&Cursor>, limit: usize) -> FeedPage {
@@ -95,9 +106,6 @@ impl Server {
                 pk: (*pk).clone(),
             },
         );
-        let whole = rows
-            .iter()
-            .filter_map(|(pk, (_, row))| row.as_ref().map(|row| row_checksum(pk, row)));
         FeedPage {
             feed: feed.clone(),
             rows: after
@@ -113,7 +121,7 @@ impl Server {
             next,
             more,
             ver: rows.values().map(|(ver, _)| *ver).max().unwrap_or(0),
-            checksum: (!more).then(|| whole.fold(0, checksum_add)),
+            checksum: (!more).then(|| self.checksum(feed)),
             folded: BTreeMap::new(),
         }
     }
@@ -183,7 +191,10 @@ impl Server {
                 if cursor.is_some_and(|cursor| cursor.ver > newest(feed)) {
                     return Err(ProtocolError::CursorExpired { feed: feed.clone() });
                 }
-                pages.push(self.page(feed, cursor, request.limit as usize));
+                let page = self.page(feed, cursor, request.limit as usize);
+                if !page.rows.is_empty() || page.more || !self.no_news_no_page {
+                    pages.push(page);
+                }
             }
         }
         Ok(SyncReply {
@@ -325,6 +336,7 @@ impl World {
             batch_max: usize::MAX,
             unreadable: Vec::new(),
             offers_snapshots: true,
+            no_news_no_page: false,
             snapshots: 0,
             public_key: sign::public_key(&key),
             link: link.clone(),

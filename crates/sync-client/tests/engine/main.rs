@@ -305,6 +305,23 @@ fn a_restored_server_gets_again_what_it_lost() {
 }
 
 #[test]
+fn a_restored_server_counts_its_versions_from_another_past() {
+    let mut world = World::new();
+    world.server.put(&CATALOGUE, "style:1", Some("{\"at\":1}"));
+    world.server.put(&CATALOGUE, "style:2", Some("{\"at\":2}"));
+    world.settle();
+    world.server.no_news_no_page = true;
+    // Restored to the first version, it has given the second to another row's content since.
+    world.server.epoch = 2;
+    let rows = world.server.feeds.get_mut(&CATALOGUE).expect("feed");
+    rows.insert("style:2".to_owned(), (2, Some("{\"at\":3}".to_owned())));
+    world.live(2);
+    let theirs = world.server.checksum(&CATALOGUE);
+    let report = world.ledger.verify().expect("verify");
+    assert_eq!(report.feeds[&CATALOGUE].checksum, theirs);
+}
+
+#[test]
 fn a_fork_stops_the_push_and_leaves_the_pull() {
     let mut world = World::new();
     world.happen(3);

@@ -1,0 +1,545 @@
+//! One till of the simulation: its machine, its files, its clock.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use domain::config::Role;
+use domain::entropy::Entropy;
+use domain::event::{StreamReason, TenderKind};
+use domain::ids::{RequestId, SaleId, StreamId};
+use domain::quantity::Quantity;
+use domain::time::{Boot, Now};
+use ledger::OpenOptions;
+use sync_client::engine::Problem;
+use sync_client::{Engine, EngineConfig, EngineEvent, Link, TransportOutcome};
+use testkit::disk::crash::{CrashDisk, Survival};
+use testkit::disk::{Fault, MemDisk, Snapshot};
+use testkit::rng::Rng;
+use till::door::{Answer, Approval, Command, CompletedView, Reply, Request, TenderInput};
+use till::{Context, Till};
+
+use crate::groceries;
+use crate::net::Net;
+use crate::world::{MANAGER_PIN, Shop, pieces};
+
+/// Program name that the tills give.
+pub const APP: &str = "simulation";
+/// Float of every shift, minor units.
+const FLOAT_MINOR: i64 = 100_000;
+
+/// A disk, and what happened on it since its last start.
+pub struct Machine {
+    /// Disk.
+    pub disk: MemDisk,
+    base: Snapshot,
+}
+
+impl Machine {
+    /// A disk that is recorded from now on.
+    pub fn new(seed: u64) -> Machine {
+        let disk = MemDisk::new(seed);
+        let mut machine = Machine {
+            base: disk.snapshot(),
+            disk,
+        };
+        machine.rebase();
+        machine
+    }
+
+    /// Everything so far counts as durable: files were renamed, which the record does not tell.
+    pub fn rebase(&mut self) {
+        self.base = self.disk.snapshot();
+        self.disk.record();
+    }
+
+    /// What the files are after the power was cut, or after the program ended when nothing is given. Call it while the
+    /// files are still open; [`Machine::start_from`] follows once they are closed.
+    pub fn left_by(&self, cut: Option<Survival>, rng: &mut Rng) -> Snapshot {
+        let now = self.disk.snapshot();
+        let log = self.disk.recorded();
+        let Some(survival) = cut else {
+            return now;
+        };
+        let mut disk = CrashDisk::new(&self.base);
+        for op in &log {
+            disk.step(op);
+        }
+        let mut left = disk.state(survival, rng);
+        // Keys, locks and witness are plain files, which are written whole.
+        let is_database = |name: &str| {
+            [".db", ".db-wal", ".db-journal"]
+                .iter()
+                .any(|end| name.ends_with(end))
+        };
+        left.files.retain(|name, _| is_database(name));
+        for (name, bytes) in now.files {
+            if !is_database(&name) {
+                left.files.insert(name, bytes);
+            }
+        }
+        left
+    }
+
+    /// Puts these files there and records from here on.
+    pub fn start_from(&mut self, files: &Snapshot) {
+        self.disk.restore(files);
+        self.rebase();
+    }
+}
+
+/// A sale or reversal that a till acknowledged.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Its id.
+    pub sale: SaleId,
+    /// Its number.
+    pub number: String,
+    /// What was due.
+    pub total_minor: i64,
+}
+
+/// A till.
+pub struct Node {
+    /// Its machine.
+    pub machine: Machine,
+    /// Store.
+    pub shop: Shop,
+    /// The program; none while it is down.
+    till: Option<Till>,
+    engine: Engine,
+    rng: Rng,
+    /// How far its clock is off, milliseconds.
+    pub clock_off_ms: i64,
+    boot: u64,
+    booted_ms: i64,
+    /// Whether it can reach the server.
+    pub cable: bool,
+    /// Files put aside.
+    pub saved: Option<Snapshot>,
+    /// How often older files were put back.
+    pub put_back: u64,
+    /// How often the whole machine was put back, with the witness.
+    pub put_back_whole: u64,
+    /// A stream was broken off while it ran, because the server had another history of it.
+    pub broke_off: bool,
+    /// Shifts opened.
+    pub shifts: u64,
+    /// Sales whose answer nobody read: they may have happened.
+    pub unanswered: Vec<SaleId>,
+    last: Option<String>,
+}
+
+impl Node {
+    /// A device with an empty disk.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn new(shop: Shop, seed: u64, now_ms: i64) -> Result<Node> {
+        let mut rng = Rng::new(seed);
+        let engine = Engine::new(EngineConfig::new(APP, rng.next_u64()));
+        let mut node = Node {
+            machine: Machine::new(seed),
+            shop,
+            till: None,
+            engine,
+            rng,
+            clock_off_ms: 0,
+            boot: 1,
+            booted_ms: now_ms,
+            cable: true,
+            saved: None,
+            put_back: 0,
+            put_back_whole: 0,
+            broke_off: false,
+            shifts: 0,
+            unanswered: Vec::new(),
+            last: None,
+        };
+        node.start(now_ms)?;
+        Ok(node)
+    }
+
+    /// What the device's clocks show.
+    pub fn now(&self, now_ms: i64) -> Now {
+        Now {
+            wall_ms: now_ms + self.clock_off_ms,
+            boot: Boot {
+                id: self.boot,
+                ms: u64::try_from(now_ms - self.booted_ms).unwrap_or(0) + 1_000,
+            },
+            utc_offset_min: 60,
+        }
+    }
+
+    fn context(&mut self, now_ms: i64) -> Context {
+        Context {
+            now: self.now(now_ms),
+            entropy: Entropy::new(self.rng.bytes()),
+        }
+    }
+
+    /// The program.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn till(&self) -> Result<&Till> {
+        self.till.as_ref().context("the till is down")
+    }
+
+    /// The program, to change it.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn till_mut(&mut self) -> Result<&mut Till> {
+        self.till.as_mut().context("the till is down")
+    }
+
+    fn start(&mut self, now_ms: i64) -> Result<()> {
+        let folder = self.machine.disk.folder().to_owned();
+        let context = self.context(now_ms);
+        let till = Till::open_witnessed(
+            &folder.join("data"),
+            APP,
+            context,
+            OpenOptions::default(),
+            &folder.join("state"),
+        )?;
+        self.till = Some(till);
+        self.engine = Engine::new(EngineConfig::new(APP, self.rng.next_u64()));
+        // A start may have moved files.
+        self.machine.rebase();
+        Ok(())
+    }
+
+    /// The machine starts anew: another boot.
+    pub fn reboot(&mut self, now_ms: i64) {
+        self.boot += 1;
+        self.booted_ms = now_ms;
+    }
+
+    /// Ends the program, or cuts the power, and starts it again from what is left.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&mut self, cut: Option<Survival>, now_ms: i64) -> Result<()> {
+        let left = self.machine.left_by(cut, &mut self.rng);
+        self.till = None;
+        self.machine.disk.heal();
+        self.machine.start_from(&left);
+        if cut.is_some() {
+            self.reboot(now_ms);
+        }
+        self.start(now_ms)
+    }
+
+    /// Puts a copy of all files aside.
+    pub fn save(&mut self) {
+        self.saved = Some(self.machine.disk.snapshot());
+    }
+
+    /// Puts the copy back: only the data folder, or the machine with the witness outside it.
+    ///
+    /// # Errors
+    /// When the till does not start.
+    pub fn put_back(&mut self, whole: bool, now_ms: i64) -> Result<()> {
+        let Some(mut files) = self.saved.clone() else {
+            return Ok(());
+        };
+        if !whole {
+            let outside = |name: &String| name.starts_with("state/");
+            files.files.retain(|name, _| !outside(name));
+            let kept = self.machine.disk.snapshot().files;
+            files
+                .files
+                .extend(kept.into_iter().filter(|(name, _)| outside(name)));
+        }
+        self.till = None;
+        self.machine.disk.replace(&files);
+        self.machine.rebase();
+        self.put_back += 1;
+        self.put_back_whole += u64::from(whole);
+        self.last = None;
+        self.start(now_ms)
+    }
+
+    /// The stream that the till writes.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn stream(&self) -> Result<StreamId> {
+        let ledger = self.till()?.ledger().context("a ledger")?;
+        Ok(ledger.identity().stream)
+    }
+
+    /// Sends a command through the door.
+    ///
+    /// # Errors
+    /// When the program is down.
+    pub fn call(&mut self, command: Command, now_ms: i64) -> Result<Answer> {
+        let context = self.context(now_ms);
+        let id = RequestId(Entropy::new(self.rng.bytes()).next_uuid(context.now.wall_ms));
+        Ok(self.till_mut()?.handle(&Request { id, command }, context))
+    }
+
+    fn ok(&mut self, command: Command, now_ms: i64) -> Result<Reply> {
+        let shown = format!("{command:?}");
+        match self.call(command, now_ms)? {
+            Answer::Ok(reply) => Ok(reply),
+            Answer::Refused(refusal) => bail!("{shown} was refused: {refusal:?}"),
+        }
+    }
+
+    fn manager(&mut self, now_ms: i64) -> Result<Approval> {
+        let Reply::Users { users } = self.ok(Command::ListUsers {}, now_ms)? else {
+            bail!("no list of staff")
+        };
+        let manager = users.iter().find(|user| user.role == Role::Manager);
+        Ok(Approval {
+            user: manager.context("there is a manager")?.user,
+            pin: MANAGER_PIN.to_owned(),
+        })
+    }
+
+    /// Somebody is signed in and a shift is open.
+    ///
+    /// # Errors
+    /// When the till refuses.
+    pub fn ensure_open(&mut self, now_ms: i64) -> Result<()> {
+        let Reply::Status(status) = self.ok(Command::Status {}, now_ms)? else {
+            bail!("no status")
+        };
+        if status.user.is_some() && status.shift.is_some() {
+            return Ok(());
+        }
+        let approval = self.manager(now_ms)?;
+        if status.user.is_none() {
+            self.ok(
+                Command::SignIn {
+                    user: approval.user,
+                    pin: approval.pin.clone(),
+                },
+                now_ms,
+            )?;
+        }
+        if status.shift.is_none() {
+            let count = pieces(FLOAT_MINOR, self.shop.currency)?;
+            self.ok(
+                Command::OpenShift {
+                    count,
+                    drawer: None,
+                    approval: Some(approval),
+                },
+                now_ms,
+            )?;
+            self.shifts += 1;
+        }
+        Ok(())
+    }
+
+    /// Sells. Every refusal is an error: nothing that the simulation does is a reason not to sell.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn sell(&mut self, first: u64, lines: u64, units: i64, now_ms: i64) -> Result<Done> {
+        self.ensure_open(now_ms)?;
+        match self.try_sell(first, lines, units, now_ms)? {
+            Answer::Ok(Reply::Completed(done)) => Ok(self.note(&done)),
+            other => bail!("a sale was not completed: {other:?}"),
+        }
+    }
+
+    fn note(&mut self, done: &CompletedView) -> Done {
+        self.last = Some(done.number.clone());
+        self.unanswered.retain(|sale| *sale != done.sale);
+        Done {
+            sale: done.sale,
+            number: done.number.clone(),
+            total_minor: done.total_minor,
+        }
+    }
+
+    fn try_sell(&mut self, first: u64, lines: u64, units: i64, now_ms: i64) -> Result<Answer> {
+        for line in 0..lines {
+            let article = usize::try_from((first + line) % super::world::ARTICLES)?;
+            let code = groceries::gtin(article);
+            let answer = self.call(Command::ScanCode { code }, now_ms)?;
+            let Answer::Ok(Reply::Cart(cart)) = answer else {
+                return Ok(answer);
+            };
+            if units > 1 && line == 0 {
+                let number = cart.touched.context("the line that was scanned")?;
+                let quantity = Quantity::units(units).context("a quantity")?;
+                let answer = self.call(
+                    Command::SetQuantity {
+                        line: number,
+                        quantity,
+                    },
+                    now_ms,
+                )?;
+                if !matches!(answer, Answer::Ok(_)) {
+                    return Ok(answer);
+                }
+            }
+        }
+        let answer = self.call(Command::GetCart {}, now_ms)?;
+        let Answer::Ok(Reply::Cart(cart)) = answer else {
+            return Ok(answer);
+        };
+        self.unanswered.push(cart.sale);
+        self.call(
+            Command::Complete {
+                sale: cart.sale,
+                tenders: vec![TenderInput {
+                    kind: TenderKind::Cash,
+                    amount_minor: None,
+                    reference: None,
+                }],
+                approval: None,
+            },
+            now_ms,
+        )
+    }
+
+    /// Sells while the disk fails; what was acknowledged, if it was.
+    ///
+    /// # Errors
+    /// When the till cannot be opened before the trouble.
+    pub fn sell_under(&mut self, fault: Fault, now_ms: i64) -> Result<Option<Done>> {
+        self.ensure_open(now_ms)?;
+        self.machine.disk.fail(fault);
+        let first = self.rng.below(super::world::ARTICLES);
+        let answer = self.try_sell(first, 1, 1, now_ms);
+        Ok(match answer {
+            Ok(Answer::Ok(Reply::Completed(done))) => Some(self.note(&done)),
+            _ => None,
+        })
+    }
+
+    /// Undoes the latest sale, if there is one to undo in this shift.
+    ///
+    /// # Errors
+    /// When the till is down.
+    pub fn undo(&mut self, now_ms: i64) -> Result<Option<Done>> {
+        self.ensure_open(now_ms)?;
+        let Some(number) = self.last.take() else {
+            return Ok(None);
+        };
+        let approval = Some(self.manager(now_ms)?);
+        let command = Command::ReverseSale {
+            number,
+            reason: "erreur".to_owned(),
+            approval,
+        };
+        let answer = self.call(command, now_ms)?;
+        Ok(match answer {
+            Answer::Ok(Reply::Completed(done)) => {
+                let done = self.note(&done);
+                self.last = None;
+                Some(done)
+            }
+            // Of another shift by now.
+            _ => None,
+        })
+    }
+
+    /// Closes the shift with what should be in the drawer, if one is open.
+    ///
+    /// # Errors
+    /// When closing is refused: a shift always closes.
+    pub fn close(&mut self, now_ms: i64) -> Result<()> {
+        self.ensure_open(now_ms)?;
+        let approval = self.manager(now_ms)?;
+        let Reply::Report(report) = self.ok(
+            Command::XReport {
+                print: false,
+                approval: Some(approval.clone()),
+            },
+            now_ms,
+        )?
+        else {
+            bail!("no X report")
+        };
+        let count = pieces(report.expected_minor.max(0), self.shop.currency)?;
+        self.ok(
+            Command::CloseShift {
+                count,
+                approval: Some(approval),
+            },
+            now_ms,
+        )?;
+        self.last = None;
+        Ok(())
+    }
+
+    /// Talks to the server once; whether there was anything to say.
+    ///
+    /// # Errors
+    /// When the program is down, or a broken stream cannot be followed by a new one.
+    pub fn sync(&mut self, net: &mut Net, now_ms: i64) -> Result<bool> {
+        let now = self.now(now_ms);
+        let cable = self.cable;
+        let (link, key) = {
+            let till = self.till()?;
+            let link = till.link().context("the till is enrolled")?;
+            let link = Link {
+                tenant: link.tenant,
+                device: link.device,
+                token: link.token,
+                authority: link.authority,
+                epoch: link.epoch,
+            };
+            (link, till.signing_key().clone())
+        };
+        self.engine.nudge();
+        let till = self.till.as_mut().context("the till is down")?;
+        let ledger = till.ledger_mut().context("a ledger")?;
+        let Some(outgoing) = self.engine.poll(ledger, &link, &key, &now) else {
+            return Ok(false);
+        };
+        let outcome = if cable {
+            net.send(&outgoing)
+        } else {
+            TransportOutcome::Unreachable
+        };
+        let events = self.engine.handle(ledger, outgoing.ticket, outcome, &now);
+        for event in events {
+            if let EngineEvent::StreamBroken(problem) = event {
+                let reason = match problem {
+                    Problem::StreamFork => StreamReason::Cloned,
+                    _ => StreamReason::Restored,
+                };
+                let context = self.context(now_ms);
+                self.till_mut()?.renew_stream(reason, context)?;
+                self.engine.new_stream();
+                self.machine.rebase();
+            }
+        }
+        Ok(true)
+    }
+
+    /// Events that the server has not acknowledged.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn unsynced(&self) -> Result<u64> {
+        let ledger = self.till()?.ledger().context("a ledger")?;
+        Ok(ledger.unsynced()?.count)
+    }
+
+    /// The till has these receipts.
+    ///
+    /// # Errors
+    /// Names the first that is missing.
+    pub fn has(&mut self, numbers: &[String], now_ms: i64) -> Result<()> {
+        for number in numbers {
+            let command = Command::GetReceipt {
+                number: number.clone(),
+            };
+            let found = self.call(command, now_ms)?;
+            // Receipts are for those who are signed in.
+            ensure!(
+                matches!(found, Answer::Ok(_)),
+                "an acknowledged sale is missing: {number}: {found:?}"
+            );
+        }
+        Ok(())
+    }
+}
