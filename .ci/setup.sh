@@ -2,7 +2,7 @@
 # Installs what is missing on Debian 12, says what it does, and is silent when nothing is missing.
 #   .ci/setup.sh run    what building and running needs
 #   .ci/setup.sh build  that, and what the window's app is built with, even where there is no display
-#   .ci/setup.sh test   that, and what the tests drive: browser, window, printer's codes
+#   .ci/setup.sh test   that, and what the tests drive: browser, window, printer's codes, clock
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
@@ -36,6 +36,7 @@ if [ "$purpose" = test ]; then
   want_command chromium chromium
   want_command import imagemagick
   want_command zbarimg zbar-tools
+  want_command faketime faketime
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then

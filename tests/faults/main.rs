@@ -2,6 +2,7 @@
 //! acknowledged. Each harness comes with a control that it must fail.
 
 mod clock;
+mod copied;
 mod disk;
 mod kill;
 mod migration;

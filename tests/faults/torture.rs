@@ -6,11 +6,12 @@ use std::process::{Child, Command, Stdio};
 use support::faults::served::{PATIENCE, signal};
 use testkit::wait::wait_until;
 
-const HARNESSES: [&str; 7] = [
+const HARNESSES: [&str; 8] = [
     "power cuts",
     "failing disk",
     "kills",
     "kills of the program",
+    "copied folders",
     "model",
     "bit rot",
     "interrupted migration",
@@ -54,6 +55,7 @@ fn a_bounded_round_of_everything_ends_well_and_gives_figures() {
         "faults ",
         "kills 12",
         "kills 12",
+        "copies 3",
         "commands 12",
         "flips 12",
         "cuts ",

@@ -4,6 +4,7 @@
 //! A harness returns what it counted, or the first violation. Each has a control that it must fail: a harness
 //! that cannot see a loss proves nothing.
 
+pub mod copied;
 pub mod disk;
 pub mod kill;
 pub mod migration;

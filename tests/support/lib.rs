@@ -5,6 +5,7 @@ pub mod faults;
 pub mod groceries;
 pub mod model;
 pub mod net;
+pub mod office;
 pub mod replay;
 pub mod simulation;
 pub mod world;

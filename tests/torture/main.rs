@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use support::faults::kill::{self, Protocol, Victim};
 use support::faults::power::Depth;
-use support::faults::{Budget, Figures, disk, migration, power, rot};
+use support::faults::{Budget, Figures, copied, disk, migration, power, rot};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Power cuts, failing disks, kills, flipped bits, interrupted migrations and random commands against a till.
@@ -68,13 +68,14 @@ fn main() -> ExitCode {
 type Harness = fn(&Budget, u64) -> Result<Figures>;
 
 /// Each harness and its share of the time, in hundredths.
-const HARNESSES: [(&str, u32, Harness); 7] = [
-    ("power cuts", 52, power_cuts),
+const HARNESSES: [(&str, u32, Harness); 8] = [
+    ("power cuts", 48, power_cuts),
     ("failing disk", 10, failing_disk),
     ("kills", 10, kills),
     ("kills of the program", 9, kills_of_the_program),
+    ("copied folders", 5, copied_folders),
     ("model", 7, model),
-    ("bit rot", 6, bit_rot),
+    ("bit rot", 5, bit_rot),
     ("interrupted migration", 6, interrupted_migration),
 ];
 
@@ -111,6 +112,16 @@ fn kills(budget: &Budget, seed: u64) -> Result<Figures> {
 fn kills_of_the_program(budget: &Budget, seed: u64) -> Result<Figures> {
     let program = std::env::current_exe()?.with_file_name("till-program");
     killed(Victim::Door(&program), budget, seed)
+}
+
+fn copied_folders(budget: &Budget, seed: u64) -> Result<Figures> {
+    let program = std::env::current_exe()?.with_file_name("till-program");
+    // A round starts a server and three tills.
+    let budget = Budget {
+        rounds: budget.rounds.map(|rounds| rounds.min(3)),
+        ..budget.clone()
+    };
+    copied::run(&program, &budget, seed)
 }
 
 /// Commands of a sequence against the model.
@@ -179,9 +190,10 @@ impl Table {
         }
         let states = all.get("states") + all.get("cuts");
         text.push_str(&format!(
-            "crash states {states}, faults {}, kills {}, model commands {}, flips {}, truncations {}\n{verdict} in {seconds} s\n",
+            "crash states {states}, faults {}, kills {}, copies {}, model commands {}, flips {}, truncations {}\n{verdict} in {seconds} s\n",
             all.get("faults") + all.get("halts"),
             all.get("kills"),
+            all.get("copies"),
             all.get("commands"),
             all.get("flips"),
             all.get("truncations"),

@@ -43,6 +43,19 @@ pub fn program(program: &Path, folder: &Path, witness: &Path) -> Program {
     command
 }
 
+/// The same under a wall clock that reads `time`, in the words of `faketime`; the clock since boot stays right. The
+/// library is loaded without the command of that name, which would start the program as a child of its own.
+pub fn program_at(time: &str, real: &Path, folder: &Path, witness: &Path) -> Program {
+    let mut command = program(real, folder, witness);
+    command
+        .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
+        .env("FAKETIME", time)
+        .env("TZ", "UTC")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("DONT_FAKE_MONOTONIC", "1");
+    command
+}
+
 impl Served {
     /// Starts it; it may not be ready yet.
     ///
@@ -156,6 +169,11 @@ impl Served {
             Answer::Ok(reply) => Ok(reply),
             Answer::Refused(refusal) => bail!("{shown} was refused: {refusal:?}"),
         }
+    }
+
+    /// Its id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it as the kernel would: at once.
