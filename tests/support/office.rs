@@ -48,6 +48,13 @@ impl Office {
         })
     }
 
+    /// Nobody hears of it any more.
+    pub fn stop(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            self.runtime.block_on(serving.shutdown());
+        }
+    }
+
     /// Its address.
     ///
     /// # Errors
@@ -83,8 +90,6 @@ impl Office {
 
 impl Drop for Office {
     fn drop(&mut self) {
-        if let Some(serving) = self.serving.take() {
-            self.runtime.block_on(serving.shutdown());
-        }
+        self.stop();
     }
 }

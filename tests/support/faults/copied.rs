@@ -32,6 +32,8 @@ enum Fate {
     Cloned,
     /// As restored, with the log of what was written last cut short.
     Truncated,
+    /// The control: the witness goes back with the folder, and the server is out of reach. Nobody can notice.
+    SetBack,
 }
 
 const FATES: [Fate; 3] = [Fate::Restored, Fate::Cloned, Fate::Truncated];
@@ -41,6 +43,19 @@ const FATES: [Fate; 3] = [Fate::Restored, Fate::Cloned, Fate::Truncated];
 struct Acknowledged {
     numbers: Vec<String>,
     minor: i64,
+}
+
+impl Acknowledged {
+    /// Their numbers, of which no two are one.
+    fn distinct(&self) -> Result<BTreeSet<&String>> {
+        let distinct: BTreeSet<&String> = self.numbers.iter().collect();
+        ensure!(
+            distinct.len() == self.numbers.len(),
+            "a number twice: {:?}",
+            self.numbers
+        );
+        Ok(distinct)
+    }
 }
 
 struct Round<'a> {
@@ -91,10 +106,13 @@ fn verify(data: &Path) -> Result<()> {
 }
 
 impl Round<'_> {
-    fn start(&self, data: &Path, enrol: Option<(&str, &str)>) -> Result<Served> {
+    fn witness(&self, data: &Path) -> Result<PathBuf> {
         let name = data.file_name().context("a folder")?;
-        let witness = self.folder.join(format!("witness-{}", name.display()));
-        let mut command = served::program(self.program, data, &witness);
+        Ok(self.folder.join(format!("witness-{}", name.display())))
+    }
+
+    fn start(&self, data: &Path, enrol: Option<(&str, &str)>) -> Result<Served> {
+        let mut command = served::program(self.program, data, &self.witness(data)?);
         if let Some((server, code)) = enrol {
             command.args(["--server", server, "--code", code]);
         }
@@ -176,7 +194,8 @@ impl Round<'_> {
         till.send(&request)?;
         std::thread::park_timeout(Duration::from_micros(self.rng.below(4_000)));
         signal(till.process(), "STOP")?;
-        let copied = copy(&data, &kept);
+        let (witness, kept_witness) = (self.witness(&data)?, self.folder.join("kept-witness"));
+        let copied = copy(&data, &kept).and_then(|()| copy(&witness, &kept_witness));
         signal(till.process(), "CONT")?;
         copied?;
         let answer = till.read()?;
@@ -190,6 +209,15 @@ impl Round<'_> {
                 let other = self.folder.join("second");
                 std::fs::rename(&kept, &other)?;
                 Some(other)
+            }
+            Fate::SetBack => {
+                till.kill()?;
+                office.stop();
+                // Over what is there: the files keep the numbers that the witness knows them by.
+                copy(&kept, &data)?;
+                copy(&kept_witness, &witness)?;
+                till = self.start(&data, None)?;
+                None
             }
             Fate::Restored | Fate::Truncated => {
                 till.kill()?;
@@ -206,7 +234,7 @@ impl Round<'_> {
         .transpose()?;
         let behind = second.as_mut().map_or(&mut till, |(second, _)| second);
         let told = when(behind, "a notice for the manager", |status| {
-            status.notice.is_some() && status.ready
+            (status.notice.is_some() || fate == Fate::SetBack) && status.ready
         })?;
         figures.add("noticed", u64::from(told.notice.is_some()));
         // A log that was cut may have held all of the till's rows, which come again, and the shift.
@@ -218,6 +246,7 @@ impl Round<'_> {
         }
         let sales = 1 + self.rng.below(3);
         self.sell(behind, sales)?;
+        self.acknowledged.distinct()?;
         drained(behind)?;
         if second.is_some() {
             self.sell(&mut till, sales)?;
@@ -238,12 +267,7 @@ impl Round<'_> {
             booked == wanted,
             "booked {booked:?}, acknowledged {wanted:?}"
         );
-        let distinct: BTreeSet<&String> = self.acknowledged.numbers.iter().collect();
-        ensure!(
-            distinct.len() == self.acknowledged.numbers.len(),
-            "a number twice: {:?}",
-            self.acknowledged.numbers
-        );
+        let distinct = self.acknowledged.distinct()?;
         // LM-01-series-number: of the copy's receipts some are of another series.
         let series: BTreeSet<&str> = distinct
             .iter()
@@ -271,6 +295,20 @@ impl Round<'_> {
     }
 }
 
+fn round(program: &Path, fate: Fate, copies: u64, seed: u64, figures: &mut Figures) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut office = Office::start(folder.path())?;
+    let mut round = Round {
+        program,
+        folder: folder.path(),
+        rng: Rng::new(seed ^ (copies << 20)),
+        acknowledged: Acknowledged::default(),
+    };
+    round
+        .play(&mut office, fate, figures)
+        .with_context(|| format!("seed {seed}, copy {copies}, {fate:?}"))
+}
+
 /// Plays copies that are restored, cloned and cut in turn, until the budget is spent.
 ///
 /// # Errors
@@ -280,18 +318,18 @@ pub fn run(program: &Path, budget: &Budget, seed: u64) -> Result<Figures> {
     while !budget.is_spent(figures.get("copies")) {
         let copies = figures.get("copies");
         let fate = FATES[(copies % 3) as usize];
-        let folder = tempfile::tempdir()?;
-        let mut office = Office::start(folder.path())?;
-        let mut round = Round {
-            program,
-            folder: folder.path(),
-            rng: Rng::new(seed ^ (copies << 20)),
-            acknowledged: Acknowledged::default(),
-        };
-        round
-            .play(&mut office, fate, &mut figures)
-            .with_context(|| format!("seed {seed}, copy {copies}, {fate:?}"))?;
+        round(program, fate, copies, seed, &mut figures)?;
         figures.add("copies", 1);
     }
+    Ok(figures)
+}
+
+/// The control: a machine that is set back, witness and all, and hears of no server gives a number twice.
+///
+/// # Errors
+/// It must return the violation.
+pub fn set_back(program: &Path, seed: u64) -> Result<Figures> {
+    let mut figures = Figures::default();
+    round(program, Fate::SetBack, 0, seed, &mut figures)?;
     Ok(figures)
 }
