@@ -3,6 +3,7 @@
 mod accounts;
 mod import;
 mod last_unit;
+mod rights;
 mod running;
 mod sale;
 mod streams;

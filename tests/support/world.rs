@@ -307,6 +307,11 @@ impl World {
         Ok(())
     }
 
+    /// What all clocks say.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
     /// Moves the clock.
     pub fn advance(&self, ms: i64) {
         self.clock.advance(ms);
@@ -437,9 +442,20 @@ impl TillNode {
             token: link.token,
             authority: link.authority,
             epoch: link.epoch,
+            server_key: link.server_key,
         };
         let now = self.clock.now();
         let key = self.till.signing_key().clone();
+        let needs = self.till.rights_needed(&now).into_iter();
+        self.engine.set_needs(
+            needs
+                .map(|(variant, location, quantity)| sync_protocol::Want {
+                    variant,
+                    location,
+                    quantity,
+                })
+                .collect(),
+        );
         let ledger = self.till.ledger_mut().context("the till has a ledger")?;
         let Some(outgoing) = self.engine.poll(ledger, &link, &key, &now) else {
             return Ok(false);

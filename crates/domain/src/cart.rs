@@ -1,10 +1,12 @@
 //! The cart: a draft of a sale, kept until it is paid, and the one function that prices it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Names, StockClass};
 use crate::config::{CashRounding, DocumentLevy, Rate, TaxRounding};
-use crate::event::{GoodsLine, LevyCharged, Override, TaxTotal, Tender};
+use crate::event::{GoodsLine, LevyCharged, Override, OverrideKind, TaxTotal, Tender};
 use crate::ids::{SaleId, TaxCategory, VariantId};
 use crate::money::{Currency, MINOR_MAX, MoneyError, allocate};
 use crate::quantity::{QUANTITY_MAX, Quantity};
@@ -173,20 +175,34 @@ impl Cart {
     }
 
     /// Puts something on the cart and returns the number of its line. What is already there at the same
-    /// price, untouched by price change and discount, grows instead of getting a second line.
+    /// price, untouched by price change and discount, grows instead of getting a second line; a line that a manager
+    /// let pass without a right stays as it was allowed.
     ///
     /// # Errors
     /// [`CartError::QuantityInvalid`], [`CartError::PriceInvalid`], [`CartError::TooManyLines`], in this order.
     pub fn add_line(&mut self, new: NewLine) -> Result<u32, CartError> {
         check_quantity(new.quantity)?;
         check_price(new.list_minor)?;
-        if let Some(line) = self.lines.iter_mut().find(|line| line.takes(&new)) {
+        let overrides = &self.overrides;
+        let waived = |line: u32| waives_right(overrides, line);
+        let grows = |line: &&mut CartLine| line.takes(&new) && !waived(line.line);
+        if let Some(line) = self.lines.iter_mut().find(grows) {
             let sum = line.quantity.checked_add(new.quantity);
             let sum = sum.ok_or(CartError::QuantityInvalid)?;
             check_quantity(sum)?;
             line.quantity = sum;
             return Ok(line.line);
         }
+        self.add_apart(new)
+    }
+
+    /// As [`Cart::add_line`], on a line of its own.
+    ///
+    /// # Errors
+    /// As [`Cart::add_line`].
+    pub fn add_apart(&mut self, new: NewLine) -> Result<u32, CartError> {
+        check_quantity(new.quantity)?;
+        check_price(new.list_minor)?;
         if self.lines.len() >= LINES_MAX {
             return Err(CartError::TooManyLines);
         }
@@ -208,6 +224,30 @@ impl Cart {
             components: new.components,
         });
         Ok(line)
+    }
+
+    /// What the cart takes of rights to strict variants: lines and parts of kits of one variant are one demand, what
+    /// is taken back is taken off, and lines that a manager let pass take none.
+    pub fn strict_demand(&self) -> BTreeMap<VariantId, i64> {
+        let mut demand: BTreeMap<VariantId, i64> = BTreeMap::new();
+        let mut take = |variant: VariantId, class: StockClass, quantity: Quantity| {
+            if class == StockClass::Strict {
+                let sum = demand.entry(variant).or_default();
+                *sum = sum.saturating_add(quantity.0);
+            }
+        };
+        for line in &self.lines {
+            if waives_right(&self.overrides, line.line) {
+                continue;
+            }
+            if line.components.is_empty() {
+                take(line.variant, line.class, line.quantity);
+            }
+            for part in line.components_of(line.quantity) {
+                take(part.variant, part.class, part.quantity);
+            }
+        }
+        demand
     }
 
     /// Sets how many of a line there are; more than none.
@@ -291,6 +331,13 @@ impl Cart {
         let found = self.lines.iter_mut().find(|found| found.line == line);
         found.ok_or(CartError::UnknownLine)
     }
+}
+
+/// Whether a manager let a line pass without a right.
+fn waives_right(overrides: &[Override], line: u32) -> bool {
+    overrides
+        .iter()
+        .any(|noted| noted.kind == OverrideKind::NoRight && noted.line == Some(line))
 }
 
 impl CartLine {

@@ -476,6 +476,11 @@ impl Desk<'_, '_> {
         Ok(())
     }
 
+    /// The clock reading from which on sales tell what a till is expected to sell.
+    fn demand_since(&self) -> u64 {
+        u64::try_from(self.now.wall_ms.saturating_sub(DEMAND_MS)).unwrap_or(0) << 16
+    }
+
     fn total(&self, place: &Place, stream: StreamId) -> StoreResult<Quantity> {
         let edge = self.tx.edge(place, self.identity.stream, stream)?;
         Ok(edge.map(|edge| edge.total).unwrap_or_default())
@@ -538,7 +543,7 @@ impl Desk<'_, '_> {
         let wants = self
             .tx
             .wants_at(place, self.now.wall_ms.saturating_sub(WANT_MS))?;
-        let since = u64::try_from(self.now.wall_ms.saturating_sub(DEMAND_MS)).unwrap_or(0) << 16;
+        let since = self.demand_since();
         let mut claims = Vec::new();
         for stream in claimants {
             let want = wants.get(stream).copied().unwrap_or_default();
@@ -615,7 +620,7 @@ impl Desk<'_, '_> {
     }
 
     /// What the caller should give back: more is wanted elsewhere than is free, and it is the richest that can be
-    /// asked; or more was given away than there is.
+    /// asked; or it holds far more than it sells.
     fn recalls(&self, caller: &StreamRow, location: &LocationId) -> StoreResult<Vec<Recall>> {
         let online = self.claimants(caller, location)?;
         let waited_for = streams_at(self.tx, location)?;
@@ -644,8 +649,23 @@ impl Desk<'_, '_> {
                 .max_by_key(|stream| (standing.right(**stream), std::cmp::Reverse(**stream)));
             let own_want = wants.get(&caller.stream).copied().unwrap_or_default();
             let spare = mine.0.saturating_sub(own_want.0).max(0);
-            let quantity = short.min(spare);
-            if quantity > 0 && richest == Some(&caller.stream) {
+            let short = if richest == Some(&caller.stream) {
+                short
+            } else {
+                0
+            };
+            let sold = self
+                .tx
+                .sold_since(&place, caller.stream, self.demand_since())?;
+            let enough = target(sold.max(own_want).max(Quantity::ONE));
+            // Twice what it should hold is more than it will miss.
+            let above = if mine.0 / 2 > enough.0 {
+                mine.0 - enough.0
+            } else {
+                0
+            };
+            let quantity = short.max(above).min(spare);
+            if quantity > 0 {
                 recalls.push(Recall {
                     variant: place.0,
                     location: place.1,

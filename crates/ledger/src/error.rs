@@ -1,5 +1,6 @@
 //! Why a ledger cannot be opened, and why it refuses to write or read.
 
+use domain::ids::VariantId;
 use domain::sale::SaleFault;
 
 /// What kind of trouble the storage is in, as far as a till can act on it.
@@ -132,6 +133,12 @@ pub enum LedgerError {
         /// What does not fit.
         what: &'static str,
     },
+    /// The stream has no right to sell so much of a strict variant now.
+    #[error("there is no right to sell so much of {variant}")]
+    NoRight {
+        /// Variant.
+        variant: VariantId,
+    },
     /// An event with this id is in the journal already.
     #[error("an event with this id exists already")]
     IdTaken,
@@ -172,6 +179,7 @@ impl LedgerError {
             | LedgerError::Unbalanced { .. }
             | LedgerError::SaleFault(_)
             | LedgerError::OutOfPlace { .. }
+            | LedgerError::NoRight { .. }
             | LedgerError::IdTaken
             | LedgerError::AckMismatch { .. }
             | LedgerError::Overflow

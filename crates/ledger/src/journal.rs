@@ -200,6 +200,7 @@ fn append(
 ) -> Result<StreamHead, LedgerError> {
     let told = projection::tell(ledger, fact)?;
     let balances = told.check()?;
+    ledger.check_rights(fact, now)?;
     let event = Event {
         stream: ledger.head.stream,
         seq: ledger.head.seq + 1,

@@ -24,6 +24,7 @@ mod proof;
 mod receipts;
 mod recover;
 mod replay;
+mod rights;
 mod shifts;
 mod signatures;
 mod sql;
@@ -48,6 +49,7 @@ pub use print::{NewPrintJob, PrintFilter, PrintJob, PrintKind, PrintState, Print
 pub use receipts::{Receipt, ReceiptBody};
 pub use recover::{NotOurs, RecoverError, Recovered};
 pub use replay::Replay;
+pub use rights::RightHeld;
 pub use shifts::OpenShift;
 pub use signatures::{CertifiedKey, HeadSignature, SignatureReport};
 pub use stock::StockKnown;
@@ -55,7 +57,7 @@ pub use succession::{
     STREAMS_FOLDER, Step, Succeeded, Succession, SuccessionError, earlier_files, finish_succession,
     succeed,
 };
-pub use sync_protocol::{Cursor, FeedName, FeedPage};
+pub use sync_protocol::{Cursor, FeedName, FeedPage, Grant};
 pub use sync_state::Unsynced;
 pub use verify::{FeedReport, FirstBad, VerifyReport};
 pub use witness::{Fingerprint, Testimony, Verdict, WitnessDir, WitnessError, judge};

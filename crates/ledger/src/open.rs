@@ -108,6 +108,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0006_adopted_codes.sql"),
         books_anew: false,
     },
+    Migration {
+        version: 7,
+        understood_from: 7,
+        sql: include_str!("migrations/0007_rights.sql"),
+        books_anew: false,
+    },
 ];
 
 impl Ledger {

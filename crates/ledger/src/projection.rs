@@ -176,6 +176,11 @@ impl Told<'_> {
             standing: self.standing,
         };
         match self.fact.as_deref() {
+            // An earlier stream's rights ended with it.
+            Some(fact) if self.standing == Standing::Own => {
+                ledger.apply_rights(event.seq, fact)?;
+                apply(ledger, &effect, fact, balances)
+            }
             Some(fact) if self.standing == Standing::Late => {
                 apply_late(ledger, &effect, fact, balances)
             }

@@ -62,9 +62,14 @@ pub(crate) const FEED_ROW: Proven = Proven {
     key: "id",
     columns: "feed, pk, ver, checksum, generation, understood, folded_seq",
 };
+pub(crate) const RIGHT_SEEN: Proven = Proven {
+    table: "right_seen",
+    key: "place",
+    columns: "from_stream, variant, location, epoch, total, lease_end, signature, length_ms, boot_id, boot_ms, wall",
+};
 
 /// Every table with proofs.
-pub(crate) const ALL: [&Proven; 8] = [
+pub(crate) const ALL: [&Proven; 9] = [
     &ANSWER,
     &PRINT_JOB,
     &PRINT_DONE,
@@ -73,6 +78,7 @@ pub(crate) const ALL: [&Proven; 8] = [
     &CLOCK,
     &FEED,
     &FEED_ROW,
+    &RIGHT_SEEN,
 ];
 
 impl Proven {

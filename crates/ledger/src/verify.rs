@@ -28,6 +28,7 @@ use crate::projection::{
     Standing, balances, chains, counts_late, encode_totals, is_in_series, may_be_of_before,
     movements, opened_or_closed, year_of_number,
 };
+use crate::rights::{Place, given_by, learned_by, used_by};
 use crate::signatures::SignatureReport;
 use crate::sql::{Id, N};
 use crate::stock::encode_moves;
@@ -201,6 +202,12 @@ pub(crate) struct Expected {
     /// What lies after the last closing of each kind, shortest first.
     running: BTreeMap<PeriodKind, Running>,
     stock: BTreeMap<(VariantId, LocationId, String), i64>,
+    /// What was added to rights and spent of them, by place.
+    rights: BTreeMap<Place, (i64, i64)>,
+    /// Totals that were moved to other streams.
+    given: BTreeMap<(Place, StreamId), i64>,
+    /// Counts that were learned of, and the event that said so.
+    learned: BTreeMap<(StreamId, u64), u64>,
     /// Adopted events by their own id.
     adopted: BTreeMap<EventId, AdoptedRow>,
     /// Hashes after adopted events, by their place.
@@ -270,6 +277,7 @@ impl Verifier<'_> {
         self.receipts(&expected)?;
         self.shifts(&expected)?;
         self.sums(&expected)?;
+        self.rights(&expected)?;
         self.acks(&expected)?;
         self.hash_projections(&expected);
         self.report.signatures = match self.ledger.check_signatures()? {
@@ -473,6 +481,41 @@ impl Verifier<'_> {
         Ok(())
     }
 
+    fn rights(&self, expected: &Expected) -> Result<(), Stop> {
+        let place = |variant: Id, location: String| {
+            LocationId::new(&location)
+                .map(|location| (VariantId(variant.0), location))
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+        };
+        let named = |(variant, location): &Place| format!("{variant} {location}");
+        let mut statement = self.ledger.prepare(
+            "SELECT variant, location, minted, consumed FROM right_used ORDER BY variant, location",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok((place(row.get(0)?, row.get(1)?)?, (row.get(2)?, row.get(3)?)))
+        })?;
+        compare("right_used", &expected.rights, rows, named)?;
+        let mut statement = self.ledger.prepare(
+            "SELECT variant, location, to_stream, total FROM right_given ORDER BY variant, location, to_stream",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let place = place(row.get(0)?, row.get(1)?)?;
+            Ok(((place, StreamId(row.get(2)?)), row.get(3)?))
+        })?;
+        compare("right_given", &expected.given, rows, |(place, to)| {
+            format!("{} {to}", named(place))
+        })?;
+        let mut statement = self.ledger.prepare(
+            "SELECT stream, count_seq, seq FROM count_learned ORDER BY stream, count_seq",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok(((StreamId(row.get(0)?), row.get(1)?), row.get(2)?))
+        })?;
+        compare("count_learned", &expected.learned, rows, |(stream, seq)| {
+            format!("{stream} {seq}")
+        })
+    }
+
     fn acks(&self, expected: &Expected) -> Result<(), Stop> {
         let mut statement = self
             .ledger
@@ -530,6 +573,14 @@ impl Verifier<'_> {
                 .map(|(code, balance)| format!("{code} {balance}")),
         );
         add("accounts", accounts);
+        let rights = expected.rights.iter().map(|((variant, location), sums)| {
+            format!("{variant} {location} {} {}", sums.0, sums.1)
+        });
+        let given = expected
+            .given
+            .iter()
+            .map(|(((variant, location), to), total)| format!("{variant} {location} {to} {total}"));
+        add("rights", rights.chain(given).collect());
         let stock = expected.stock.iter().filter(|(_, delta)| **delta != 0);
         add(
             "stock",
@@ -725,6 +776,9 @@ impl Expected {
                 .map(|kind| (kind, Running::after(1, None)))
                 .collect(),
             stock: BTreeMap::new(),
+            rights: BTreeMap::new(),
+            given: BTreeMap::new(),
+            learned: BTreeMap::new(),
             adopted: BTreeMap::new(),
             adopted_hashes: BTreeMap::new(),
             begun: false,
@@ -896,6 +950,9 @@ impl Expected {
         if taken.is_own() && (seq == 1) != matches!(fact, Fact::StreamOpened(_)) {
             return bad("event", seq, "a stream opens once, with its first event");
         }
+        if taken.is_own() {
+            self.take_rights(seq, fact)?;
+        }
         match fact {
             Fact::ShiftOpened(opened) => self.open_shift(taken, opened)?,
             Fact::SaleCompleted(sale) => {
@@ -938,6 +995,22 @@ impl Expected {
             | domain::goods_facts!() => {}
         }
         self.add_up(taken)
+    }
+
+    fn take_rights(&mut self, seq: u64, fact: &Fact) -> Result<(), Stop> {
+        let add = |sum: i64, more| sum.checked_add(more).ok_or(LedgerError::Overflow);
+        for (place, (minted, consumed)) in used_by(fact) {
+            let sums = self.rights.entry(place).or_default();
+            *sums = (add(sums.0, minted)?, add(sums.1, consumed)?);
+        }
+        for (key, total) in given_by(fact) {
+            let known = self.given.entry(key).or_insert(total);
+            *known = total.max(*known);
+        }
+        for count in learned_by(fact) {
+            self.learned.entry((count.stream, count.seq)).or_insert(seq);
+        }
+        Ok(())
     }
 
     fn copy(

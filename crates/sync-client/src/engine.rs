@@ -5,7 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::ids::{DeviceId, TenantId};
+use domain::config::KeyAlgorithm;
+use domain::escrow::grant_message;
+use domain::event::{CountLearned, Fact, RightsLine, RightsMoved};
+use domain::ids::{DeviceId, StreamId, TenantId};
+use domain::quantity::Quantity;
 use domain::time::Now;
 use ed25519_dalek::SigningKey;
 use ledger::{Ledger, LedgerError, PageOutcome};
@@ -13,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sync_protocol::feed::{Cursor, FeedName, FeedPage};
 use sync_protocol::{
-    DeviceStatus, HEADER_DEVICE, HEADER_SIGNATURE, PROTOCOL, PUSH_BYTES_MAX, PUSH_EVENTS_MAX,
-    ProtocolError, Push, Quarantined, SyncReply, SyncRequest, sign,
+    DeviceStatus, Grant, HEADER_DEVICE, HEADER_SIGNATURE, PROTOCOL, PUSH_BYTES_MAX,
+    PUSH_EVENTS_MAX, ProtocolError, Push, Quarantined, Recall, RightsReport, SyncReply,
+    SyncRequest, Want, sign,
 };
 
 use crate::outgoing::{Outgoing, OutgoingKind, TransportOutcome};
@@ -61,6 +66,8 @@ pub struct Link {
     pub authority: String,
     /// Its epoch then.
     pub epoch: u64,
+    /// Its public key (Ed25519, hexadecimal), under which it signs grants.
+    pub server_key: String,
 }
 
 /// Server that answered last; acknowledgements and cursors hold under it.
@@ -180,6 +187,12 @@ struct Flight {
     pulled: bool,
     cursors: BTreeMap<FeedName, Cursor>,
     life: ServerLife,
+    /// Grants that the server was told to be all that were seen; none when it was told before.
+    told: Option<Vec<Grant>>,
+    /// What the clocks said when it was asked.
+    asked: Now,
+    /// Whose grants are believed: the tenant, and the server's key.
+    trust: (TenantId, String),
 }
 
 /// Where the server stands, as it said itself in this run.
@@ -202,6 +215,9 @@ enum PushStop {
 const FRUITLESS_MAX: u32 = 8;
 /// Clean-up passes over one damaged feed before it is called a problem.
 const DAMAGED_MAX: u32 = 2;
+
+/// Milliseconds between polls while a shopper waits for a strict variant that another till may give back.
+const WAITING_POLL_MS: u64 = 2_000;
 
 /// The engine; see the module.
 #[derive(Debug)]
@@ -229,6 +245,12 @@ pub struct Engine {
     damaged: BTreeMap<FeedName, u32>,
     /// Feeds that a snapshot was asked for in this run.
     paged: BTreeSet<FeedName>,
+    /// What the till needs to hold now.
+    needs: Vec<Want>,
+    /// The last request asked for rights.
+    waits: bool,
+    /// Grants that the server has been told of in this run, under the life that it was told in.
+    told: Option<(ServerLife, Vec<Grant>)>,
 }
 
 impl Engine {
@@ -252,6 +274,9 @@ impl Engine {
             pulls_paused: false,
             damaged: BTreeMap::new(),
             paged: BTreeSet::new(),
+            needs: Vec::new(),
+            waits: false,
+            told: None,
             config,
         }
     }
@@ -273,10 +298,22 @@ impl Engine {
         }
     }
 
+    /// What the till needs to hold of strict variants now, for the cart in hand or a shopper who waits. What it has not
+    /// is asked for, and none of it is given back.
+    pub fn set_needs(&mut self, needs: Vec<Want>) {
+        if needs != self.needs {
+            self.needs = needs;
+            if !self.needs.is_empty() {
+                self.nudge();
+            }
+        }
+    }
+
     /// The ledger goes on in a new stream, of which the server knows nothing: the verdict on the old one is past.
     pub fn new_stream(&mut self) {
         self.push_stop = None;
         self.server_head = None;
+        self.told = None;
         self.flight = None;
         self.fruitless = 0;
         self.failures = 0;
@@ -353,7 +390,7 @@ impl Engine {
         }
         let cursors = ledger.cursors()?;
         if let Some(feed) = self.snapshot_wanted(ledger, &cursors)? {
-            return Ok(Some(self.ask_snapshot(feed, life, link, key)));
+            return Ok(Some(self.ask_snapshot(feed, life, link, key, now)));
         }
         let push = if push_wanted {
             self.push(ledger, link, key, acked)?
@@ -361,6 +398,8 @@ impl Engine {
             None
         };
         let unsynced = ledger.unsynced()?;
+        let (rights, told) = self.rights_report(ledger, &life, now)?;
+        self.waits = !rights.want.is_empty();
         let message = SyncRequest {
             protocol: PROTOCOL,
             stream: head.stream,
@@ -382,7 +421,7 @@ impl Engine {
                 oldest_wall: unsynced.oldest_wall,
                 app: self.config.app.clone(),
             },
-            rights: None,
+            rights: Some(rights),
             push,
         };
         self.tickets += 1;
@@ -398,8 +437,34 @@ impl Engine {
             pulled: !self.no_pull(),
             cursors,
             life,
+            told,
+            asked: *now,
+            trust: (link.tenant.clone(), link.server_key.clone()),
         });
         Ok(Some(outgoing))
+    }
+
+    /// What the server should know of rights, and the grants in it when they are all that were seen.
+    fn rights_report(
+        &self,
+        ledger: &Ledger,
+        life: &ServerLife,
+        now: &Now,
+    ) -> Result<(RightsReport, Option<Vec<Grant>>), LedgerError> {
+        let seen = ledger.grants_seen()?;
+        let known = matches!(&self.told, Some((of, told)) if of == life && *told == seen);
+        let mut want = Vec::new();
+        for need in &self.needs {
+            if ledger.right(need.variant, &need.location, now)? < need.quantity {
+                want.push(need.clone());
+            }
+        }
+        let report = RightsReport {
+            seen: if known { Vec::new() } else { seen.clone() },
+            whole: !known,
+            want,
+        };
+        Ok((report, (!known).then_some(seen)))
     }
 
     /// A feed to fetch whole. Only a till that cannot sell yet does so: one transaction over a whole catalogue
@@ -432,6 +497,7 @@ impl Engine {
         life: ServerLife,
         link: &Link,
         key: &SigningKey,
+        now: &Now,
     ) -> Outgoing {
         self.tickets += 1;
         let mut outgoing = Outgoing::get(
@@ -447,6 +513,9 @@ impl Engine {
             pulled: true,
             cursors: BTreeMap::new(),
             life,
+            told: None,
+            asked: *now,
+            trust: (link.tenant.clone(), link.server_key.clone()),
         });
         outgoing
     }
@@ -628,6 +697,9 @@ impl Engine {
         if !reply.quarantined.is_empty() {
             events.push(EngineEvent::Quarantined(reply.quarantined.clone()));
         }
+        if let Some(told) = flight.told.as_ref().filter(|_| !moved) {
+            self.told = Some((life.clone(), told.clone()));
+        }
         let ack = self.take_ack(ledger, &reply, life, events)?;
         let feeds_moved = self.follow(ledger, &reply)?;
         let pages = if moved {
@@ -641,6 +713,9 @@ impl Engine {
         } else {
             PagesOutcome::default()
         };
+        if ack == Ack::Mine && !matches!(self.push_stop, Some(PushStop::Broken(_))) {
+            self.take_rights(ledger, flight, &reply, now)?;
+        }
 
         let stuck = pages.stuck
             || ack == Ack::Mine
@@ -663,7 +738,12 @@ impl Engine {
             Standing::Online
         };
         self.more = pages.more || pages.reset || feeds_moved;
-        self.next_pull = now.boot.ms + self.pace.spread_ms(self.config.poll_ms);
+        let poll_ms = if self.waits {
+            self.config.poll_ms.min(WAITING_POLL_MS)
+        } else {
+            self.config.poll_ms
+        };
+        self.next_pull = now.boot.ms + self.pace.spread_ms(poll_ms);
         let broken = matches!(self.push_stop, Some(PushStop::Broken(_)));
         if !broken && ack != Ack::Mine || stuck || pages.damaged {
             self.wait_after_failure(now);
@@ -709,6 +789,95 @@ impl Engine {
             seq: reply.ack_seq,
         });
         Ok(Ack::Mine)
+    }
+
+    /// Takes in grants, says to know of counts, and gives back what is asked for. Each is committed before the server
+    /// hears of it, with the next push.
+    fn take_rights(
+        &mut self,
+        ledger: &mut Ledger,
+        flight: &Flight,
+        reply: &SyncReply,
+        now: &Now,
+    ) -> Result<(), LedgerError> {
+        let (tenant, server_key) = &flight.trust;
+        let stream = ledger.head().stream;
+        let is_genuine = |grant: &&Grant| {
+            let message = grant_message(tenant, grant.epoch, (grant.from, stream), &grant.line);
+            let algorithm = KeyAlgorithm::Ed25519;
+            let genuine = grant.epoch == reply.epoch
+                && sign::verify(algorithm, server_key, &message, &grant.signature).is_ok();
+            if !genuine {
+                tracing::warn!(epoch = grant.epoch, "a grant is not the server's of now");
+            }
+            genuine
+        };
+        let grants: Vec<Grant> = reply.grants.iter().filter(is_genuine).cloned().collect();
+        if !grants.is_empty() {
+            let (server_time, asked) = (reply.server_time, flight.asked);
+            ledger.write(|tx| tx.take_grants(&grants, server_time, &asked))?;
+        }
+        let counts = ledger.unlearned(&reply.counts)?;
+        if !counts.is_empty() {
+            let fact = Fact::CountLearned(CountLearned { counts });
+            ledger.write(|tx| tx.append_unasked(now, &fact))?;
+        }
+        let mut back: BTreeMap<StreamId, Vec<RightsLine>> = BTreeMap::new();
+        if !reply.recall.is_empty() {
+            let seen = ledger.grants_seen()?;
+            for recall in &reply.recall {
+                if let Some((to, line)) = self.give_back(ledger, &seen, recall, now)? {
+                    back.entry(to).or_default().push(line);
+                }
+            }
+        }
+        for (to, lines) in back {
+            let fact = Fact::RightsReturned(RightsMoved {
+                to,
+                epoch: reply.epoch,
+                lines,
+            });
+            ledger.write(|tx| tx.append_unasked(now, &fact))?;
+        }
+        Ok(())
+    }
+
+    /// What goes back on a recall, and to whom: not what the till needs itself.
+    fn give_back(
+        &self,
+        ledger: &Ledger,
+        seen: &[Grant],
+        recall: &Recall,
+        now: &Now,
+    ) -> Result<Option<(StreamId, RightsLine)>, LedgerError> {
+        let Recall {
+            variant, location, ..
+        } = recall;
+        let of_place =
+            |grant: &&Grant| (grant.line.variant, &grant.line.location) == (*variant, location);
+        let Some(grant) = seen.iter().find(of_place) else {
+            return Ok(None);
+        };
+        let needed: i64 = self
+            .needs
+            .iter()
+            .filter(|need| (need.variant, &need.location) == (*variant, location))
+            .map(|need| need.quantity.0)
+            .fold(0, i64::saturating_add);
+        let held = ledger.right_held(*variant, location, now)?.right;
+        let spare = held.0.saturating_sub(needed).max(0);
+        let quantity = recall.quantity.0.min(spare);
+        if quantity <= 0 {
+            return Ok(None);
+        }
+        let given = ledger.right_given(*variant, location, grant.from)?;
+        let line = RightsLine {
+            variant: *variant,
+            location: location.clone(),
+            total: Quantity(given.0.saturating_add(quantity)),
+            lease_end: None,
+        };
+        Ok(Some((grant.from, line)))
     }
 
     /// Follows the feeds that the server names; true when they are others than before.

@@ -12,8 +12,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use domain::catalog::{Gtin, Names, PriceRow, StockClass, Style, Variant};
 use domain::config::{Role, StaffMember, StoreConfig};
 use domain::entropy::Entropy;
-use domain::event::{Event, Fact};
-use domain::ids::{DeviceId, JobId, LocationId, RequestId, StyleId, UserId, VariantId};
+use domain::event::{Event, Fact, RightsLine};
+use domain::ids::{DeviceId, JobId, LocationId, RequestId, StreamId, StyleId, UserId, VariantId};
 use domain::quantity::Quantity;
 use domain::time::{Boot, Now};
 use ledger::{Ledger, OpenOptions, PageOutcome};
@@ -721,6 +721,28 @@ impl Shop {
             &[(SHOE_42, 1), (SHOE_43, 5), (BALL, 3), (STRICT, 10)],
         );
         self.set_stock("SO", &[(BALL, 10)]);
+    }
+
+    /// Grants the till a total of `units` of a strict variant for `lease_ms` from now, as the server would.
+    ///
+    /// # Panics
+    /// When the ledger does not take it.
+    pub fn grant(&mut self, sku: &str, units: i64, lease_ms: i64) {
+        let now = self.now;
+        let grant = ledger::Grant {
+            from: StreamId([0xAB; 16]),
+            epoch: 1,
+            line: RightsLine {
+                variant: variant(sku),
+                location: self.location(),
+                total: Quantity::units(units).expect("units"),
+                lease_end: Some(now.wall_ms + lease_ms),
+            },
+            signature: String::new(),
+        };
+        self.ledger_mut()
+            .write(|tx| tx.take_grants(&[grant], now.wall_ms, &now))
+            .expect("a grant");
     }
 
     /// Publishes rows: each gets the next version, and the page carries the checksum of the whole feed.

@@ -13,7 +13,7 @@ use printer::{Cause, Event, Job, Outcome};
 use receipt::{Profile, Profiles};
 use sync_client::engine::Problem;
 use sync_client::enrol::{self, EnrolOutcome};
-use sync_client::{Engine, EngineConfig, EngineEvent, Link, Standing, TransportOutcome};
+use sync_client::{Engine, EngineConfig, EngineEvent, Link, Standing, TransportOutcome, Want};
 use till::door::{
     Answer, Command, Enrolment, JobResult, PrinterTarget, RefusalCode, Reply, Request, SyncState,
 };
@@ -619,6 +619,18 @@ fn failed(code: RefusalCode) -> JobResult {
     }
 }
 
+/// What the till needs to hold of strict variants, as the server is asked for it.
+fn needs_of(till: &Till, now: &domain::time::Now) -> Vec<Want> {
+    let needed = till.rights_needed(now).into_iter();
+    needed
+        .map(|(variant, location, quantity)| Want {
+            variant,
+            location,
+            quantity,
+        })
+        .collect()
+}
+
 /// Synchronisation.
 impl Core {
     fn try_sync(&mut self) {
@@ -631,8 +643,10 @@ impl Core {
             token: link.token.clone(),
             authority: link.authority.clone(),
             epoch: link.epoch,
+            server_key: link.server_key.clone(),
         };
         let now = self.clock.now();
+        self.engine.set_needs(needs_of(&self.till, &now));
         if let Some(outgoing) = self
             .engine
             .poll(ledger, &identity, self.till.signing_key(), &now)
@@ -655,6 +669,8 @@ impl Core {
             TransportOutcome::NotOurs
         });
         let now = self.clock.now();
+        // What came onto the cart since the request must not be given back.
+        self.engine.set_needs(needs_of(&self.till, &now));
         let Some(ledger) = self.till.ledger_mut() else {
             return;
         };

@@ -4,16 +4,16 @@
 //! print job and the answer, and only then does anybody hear of it.
 
 use domain::cart::{self, Cart, CartError, Discount, NewLine, PricedCart, PricedLine, Pricing};
-use domain::catalog::StockClass;
 use domain::config::{Role, StoreConfig};
 use domain::event::{
     CartVoided, Fact, LineVoided, Override, OverrideKind, Reversed, SaleBody, Tender, TenderKind,
 };
-use domain::ids::{EventId, SaleId, UserId, VariantId};
+use domain::ids::{EventId, LocationId, SaleId, UserId, VariantId};
 use domain::number::receipt_number;
 use domain::quantity::Quantity;
 use domain::sale::{self, CompleteSaleError, SaleHeader};
 use domain::text;
+use domain::time::{Boot, Now};
 use ledger::{Item, LedgerError, OpenShift, ReceiptBody};
 
 use crate::door::{
@@ -27,6 +27,18 @@ use crate::till::{Call, Outcome, Till, drafts_refusal, encode, storage_refusal};
 const CODE_CHARS_MAX: usize = 64;
 /// Longest note, reason or reference.
 const TEXT_CHARS_MAX: usize = 80;
+
+/// How long a shopper is taken to wait for what was refused, in milliseconds.
+const MISSED_MS: u64 = 60_000;
+
+/// What a cashier wanted to sell and had no right to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Missed {
+    variant: VariantId,
+    /// The whole demand of the cart, that included.
+    quantity: Quantity,
+    boot: Boot,
+}
 
 /// What prices and taxes depend on at this moment.
 pub(crate) struct Terms {
@@ -49,7 +61,7 @@ impl Terms {
 impl Till {
     pub(crate) fn get_cart(&mut self, call: &mut Call) -> Outcome {
         let terms = self.terms(call)?;
-        let view = self.cart_view(&self.cart, None, &terms)?;
+        let view = self.cart_view(&self.cart, None, &terms, &call.now)?;
         Ok(Reply::Cart(Box::new(view)))
     }
 
@@ -89,12 +101,47 @@ impl Till {
     fn put_on_cart(&mut self, item: Item, quantity: Quantity, call: &mut Call) -> Outcome {
         self.require_room()?;
         let terms = self.terms(call)?;
+        let line = self.new_line(item, quantity, &terms)?;
+        let mut cart = self.cart.clone();
+        let line = cart.add_line(line).map_err(cart_refusal)?;
+        self.hold_rights(&cart, &terms, call)?;
+        self.keep_cart(cart, Some(line), &terms, call)
+    }
+
+    /// Adds what no right is left for, on a line of its own, because a manager says so.
+    pub(crate) fn sell_without_right(
+        &mut self,
+        variant: VariantId,
+        quantity: Option<Quantity>,
+        approval: Option<&Approval>,
+        call: &mut Call,
+    ) -> Outcome {
+        self.require_selling()?;
+        self.require_room()?;
+        let item = self
+            .book()?
+            .item(variant)
+            .map_err(|error| storage_refusal(&error))?;
+        let item = item.ok_or(RefusalCode::UnknownVariant)?;
+        let quantity = quantity.unwrap_or(Quantity::ONE);
+        let terms = self.terms(call)?;
+        let mut cart = self.cart.clone();
+        let new = self.new_line(item.clone(), quantity, &terms)?;
+        let line = cart.add_apart(new).map_err(cart_refusal)?;
+        self.priced(&cart, &terms)?;
+        // Where there is a right, or none is needed, there is nothing to allow.
+        if self.lacking(&cart, &terms, call)?.is_none() {
+            return self.put_on_cart(item, quantity, call);
+        }
+        let by = self.approved_by(approval, RefusalCode::ManagerRequired, call)?;
+        note_override(&mut cart, OverrideKind::NoRight, by, Some(line));
+        self.missed = None;
+        self.keep_cart(cart, Some(line), &terms, call)
+    }
+
+    fn new_line(&self, item: Item, quantity: Quantity, terms: &Terms) -> Result<NewLine, Refusal> {
         let Item { variant, style } = item;
         let class = variant.class_at(&terms.store.location);
-        // No rights have reached this till, so a promise on a strict variant could be made twice.
-        if class == StockClass::Strict {
-            return Err(Refusal::new(RefusalCode::NoRight).with("sku", variant.sku));
-        }
         let price = self
             .book()?
             .price(variant.variant, terms.date)
@@ -105,22 +152,118 @@ impl Till {
         let rate = rate.ok_or_else(|| {
             Refusal::new(RefusalCode::NoTaxRate).with("tax", variant.tax.as_str())
         })?;
-        let mut cart = self.cart.clone();
-        let line = cart
-            .add_line(NewLine {
-                variant: variant.variant,
-                sku: variant.sku,
-                names: style.names,
-                options: variant.options,
-                quantity,
-                list_minor,
-                tax: variant.tax,
-                rate,
-                class,
-                components: Vec::new(),
-            })
-            .map_err(cart_refusal)?;
-        self.keep_cart(cart, Some(line), &terms, call)
+        Ok(NewLine {
+            variant: variant.variant,
+            sku: variant.sku,
+            names: style.names,
+            options: variant.options,
+            quantity,
+            list_minor,
+            tax: variant.tax,
+            rate,
+            class,
+            components: Vec::new(),
+        })
+    }
+
+    /// Lets no change through that takes more of a strict variant than this till may sell by itself. What was on the
+    /// cart before may stay: it is looked at again before money changes hands.
+    fn hold_rights(&mut self, cart: &Cart, terms: &Terms, call: &Call) -> Result<(), Refusal> {
+        match self.lacking(cart, terms, call)? {
+            None => Ok(()),
+            Some((missed, refusal)) => {
+                // The server is asked for what somebody waits for.
+                self.missed = Some(missed);
+                self.sync_requested = true;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The first strict variant of which `cart` takes more than before and more than there is a right to.
+    fn lacking(
+        &self,
+        cart: &Cart,
+        terms: &Terms,
+        call: &Call,
+    ) -> Result<Option<(Missed, Refusal)>, Refusal> {
+        let before = self.cart.strict_demand();
+        for (variant, demand) in cart.strict_demand() {
+            if demand > before.get(&variant).copied().unwrap_or(0)
+                && let Some(found) = self.short_of(cart, variant, demand, terms, call)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn short_of(
+        &self,
+        cart: &Cart,
+        variant: VariantId,
+        demand: i64,
+        terms: &Terms,
+        call: &Call,
+    ) -> Result<Option<(Missed, Refusal)>, Refusal> {
+        let location = &terms.store.location;
+        let right = self
+            .book()?
+            .right(variant, location, &call.now)
+            .map_err(|error| storage_refusal(&error))?;
+        if demand <= right.0 {
+            return Ok(None);
+        }
+        let missed = Missed {
+            variant,
+            quantity: Quantity(demand),
+            boot: call.now.boot,
+        };
+        let takes = |line: &&cart::CartLine| {
+            let parts = line.components.iter().map(|part| part.variant);
+            line.variant == variant || parts.into_iter().any(|part| part == variant)
+        };
+        let sku = cart.lines.iter().find(takes).map(|line| line.sku.clone());
+        let refusal = Refusal::new(RefusalCode::NoRight)
+            .with("sku", sku.unwrap_or_default())
+            .with("variant", variant.to_string())
+            .with("right", right.0);
+        Ok(Some((missed, refusal)))
+    }
+
+    /// Everything strict on the cart is this till's to sell now.
+    fn require_rights(&mut self, terms: &Terms, call: &Call) -> Result<(), Refusal> {
+        for (variant, demand) in self.cart.strict_demand() {
+            if let Some((missed, refusal)) =
+                self.short_of(&self.cart, variant, demand, terms, call)?
+            {
+                self.missed = Some(missed);
+                self.sync_requested = true;
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// What this till needs to hold of strict variants: for the cart in hand, and for a shopper who was just refused.
+    pub fn rights_needed(&self, now: &Now) -> Vec<(VariantId, LocationId, Quantity)> {
+        let Ok(store) = self.store() else {
+            return Vec::new();
+        };
+        let mut needed = self.cart.strict_demand();
+        if let Some(missed) = &self.missed {
+            let waits = missed.boot.id == now.boot.id
+                && now.boot.ms.saturating_sub(missed.boot.ms) < MISSED_MS;
+            if waits {
+                let sum = needed.entry(missed.variant).or_default();
+                *sum = missed.quantity.0.max(*sum);
+            }
+        }
+        needed
+            .into_iter()
+            .filter(|(_, quantity)| *quantity > 0)
+            .map(|(variant, quantity)| (variant, store.location.clone(), Quantity(quantity)))
+            .collect()
     }
 
     pub(crate) fn set_quantity(
@@ -129,7 +272,16 @@ impl Till {
         quantity: Quantity,
         call: &mut Call,
     ) -> Outcome {
-        self.change_line(line, call, |cart| cart.set_quantity(line, quantity))
+        self.change_line(line, call, |cart| {
+            let before = cart.lines.iter().find(|found| found.line == line);
+            let grows = before.is_some_and(|found| found.quantity < quantity);
+            cart.set_quantity(line, quantity)?;
+            if grows {
+                // A manager allowed so many, not more.
+                forget_override(cart, OverrideKind::NoRight, Some(line));
+            }
+            Ok(())
+        })
     }
 
     pub(crate) fn set_price(
@@ -256,7 +408,7 @@ impl Till {
             quantity: removed.quantity,
             total_minor: before.lines[index].total_minor,
         });
-        let view = self.cart_view(&cart, None, &terms)?;
+        let view = self.cart_view(&cart, None, &terms, &call.now)?;
         let change = Change {
             cart: Some(cart),
             ..Change::default()
@@ -286,7 +438,7 @@ impl Till {
             total_minor: priced.total_minor,
         });
         let fresh = Cart::new(SaleId(call.uuid()));
-        let view = self.cart_view(&fresh, None, &terms)?;
+        let view = self.cart_view(&fresh, None, &terms, &call.now)?;
         let change = Change {
             drop: Some(self.cart.sale),
             cart: Some(fresh),
@@ -316,7 +468,7 @@ impl Till {
             .filter(|label| !label.is_empty());
         let change = self.shelve_cart(label, call);
         let next = change.cart.as_ref().unwrap_or(&self.cart);
-        let view = self.cart_view(next, None, &terms)?;
+        let view = self.cart_view(next, None, &terms, &call.now)?;
         call.draft(self, change, Reply::Cart(Box::new(view)))
     }
 
@@ -369,7 +521,7 @@ impl Till {
             .ok_or(RefusalCode::UnknownParked)?;
         self.require_no_tenders()?;
         let mut change = self.shelve_cart(None, call);
-        let view = self.cart_view(&found.cart, None, &terms)?;
+        let view = self.cart_view(&found.cart, None, &terms, &call.now)?;
         change.cart = Some(found.cart);
         call.draft(self, change, Reply::Cart(Box::new(view)))
     }
@@ -385,6 +537,7 @@ impl Till {
         if cart.tenders.is_empty() {
             self.require_room()?;
         }
+        self.require_rights(&terms, call)?;
         let priced = self.priced(&cart, &terms)?;
         let tender = read_tender(tender, priced.total_minor, &cart.tenders, &terms)?;
         cart.tenders.push(tender);
@@ -427,6 +580,7 @@ impl Till {
         if self.cart.tenders.is_empty() {
             self.require_room()?;
         }
+        self.require_rights(&terms, call)?;
         let priced = self.priced(&self.cart, &terms)?;
         let mut paid = self.cart.tenders.clone();
         for tender in tenders {
@@ -492,7 +646,7 @@ impl Till {
             cash_minor,
             change_minor: body.change_minor,
             job: paper.as_ref().map(|job| job.job),
-            next: Box::new(self.cart_view(&fresh, None, terms)?),
+            next: Box::new(self.cart_view(&fresh, None, terms, &call.now)?),
         }));
         let done = body.sale;
         let jobs: Vec<_> = kick.into_iter().chain(paper).collect();
@@ -560,7 +714,7 @@ impl Till {
             cash_minor,
             change_minor: mirror.change_minor,
             job: paper.as_ref().map(|job| job.job),
-            next: Box::new(self.cart_view(&self.cart, None, &terms)?),
+            next: Box::new(self.cart_view(&self.cart, None, &terms, &call.now)?),
         }));
         let fact = Fact::Reversed(Reversed {
             of: original.sale,
@@ -597,7 +751,7 @@ impl Till {
             }
             tx.store_answer(id, digest, &text, now.wall_ms)
         });
-        written.map_err(|error: LedgerError| storage_refusal(&error))?;
+        written.map_err(|error: LedgerError| write_refusal(&error, fact))?;
         call.stored = true;
         match answer {
             Answer::Ok(reply) => Ok(reply),
@@ -709,6 +863,7 @@ impl Till {
         let terms = self.terms(call)?;
         let (mut cart, priced) = self.trial_priced(&terms, change)?;
         self.hold_discounts(&mut cart, &priced, &terms, None)?;
+        self.hold_rights(&cart, &terms, call)?;
         self.keep_cart(cart, Some(line), &terms, call)
     }
 
@@ -719,13 +874,25 @@ impl Till {
         terms: &Terms,
         call: &mut Call,
     ) -> Outcome {
-        let view = self.cart_view(&cart, touched, terms)?;
+        let view = self.cart_view(&cart, touched, terms, &call.now)?;
         let change = Change {
             cart: Some(cart),
             ..Change::default()
         };
         call.draft(self, change, Reply::Cart(Box::new(view)))
     }
+}
+
+/// What the cashier is told when a fact could not be written.
+fn write_refusal(error: &LedgerError, fact: &Fact) -> Refusal {
+    let (LedgerError::NoRight { variant }, Fact::SaleCompleted(sale)) = (error, fact) else {
+        return storage_refusal(error);
+    };
+    let line = sale.lines.iter().find(|line| line.variant == *variant);
+    Refusal::new(RefusalCode::NoRight)
+        .with("sku", line.map(|line| line.sku.clone()).unwrap_or_default())
+        .with("variant", variant.to_string())
+        .with("right", 0)
 }
 
 fn to_discount(input: DiscountInput) -> Discount {

@@ -327,6 +327,17 @@ pub enum Command {
         #[serde(default)]
         quantity: Option<Quantity>,
     },
+    /// Adds a strict variant that no right is left for, on a line of its own; needs a manager, and is an incident.
+    SellWithoutRight {
+        /// Variant.
+        variant: VariantId,
+        /// Quantity in thousandths; one unit when left out.
+        #[serde(default)]
+        quantity: Option<Quantity>,
+        /// Manager; not needed when one is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
     /// Changes the quantity of a line; at least 1 thousandth. Refused where it would push a discount that is a
     /// fixed amount above the store's limit.
     SetQuantity {

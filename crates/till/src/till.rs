@@ -120,6 +120,8 @@ pub struct Till {
     pub(crate) enrol: Option<EnrolState>,
     pub(crate) sync: SyncReport,
     pub(crate) sync_requested: bool,
+    /// What a shopper was just refused for want of a right.
+    pub(crate) missed: Option<crate::checkout::Missed>,
     pub(crate) printer_problem: Option<String>,
     pub(crate) storage: Storage,
     /// [`Ledger::reopened`] when the drafts were last compared with the ledger.
@@ -354,6 +356,7 @@ impl Till {
                 problem: None,
             },
             sync_requested: false,
+            missed: None,
             printer_problem: None,
             storage,
             caught_up: 0,
@@ -593,6 +596,11 @@ impl Till {
                 limit,
             } => self.search(query, *offset, *limit, call),
             Command::AddLine { variant, quantity } => self.add_line(*variant, *quantity, call),
+            Command::SellWithoutRight {
+                variant,
+                quantity,
+                approval,
+            } => self.sell_without_right(*variant, *quantity, approval.as_ref(), call),
             Command::SetQuantity { line, quantity } => self.set_quantity(*line, *quantity, call),
             Command::SetPrice {
                 line,

@@ -1,10 +1,17 @@
 //! From rules and rows to what screens show. No decision is made here.
 
+use std::collections::BTreeMap;
+
 use domain::cart::{Cart, CartLine, Discount};
 use domain::catalog::StockClass;
-use domain::event::{CashCount, CashStamp, ShiftClosed, ShiftTotals, TaxTotal};
+use domain::event::{
+    CashCount, CashStamp, Override, OverrideKind, ShiftClosed, ShiftTotals, TaxTotal,
+};
+use domain::ids::VariantId;
 use domain::money::Currency;
+use domain::quantity::Quantity;
 use domain::sale::CompleteSaleError;
+use domain::time::Now;
 use ledger::{OpenShift, Receipt, ReceiptBody};
 
 use crate::checkout::{Terms, sale_refusal};
@@ -25,15 +32,24 @@ impl Till {
         cart: &Cart,
         touched: Option<u32>,
         terms: &Terms,
+        now: &Now,
     ) -> Result<CartView, Refusal> {
         let priced = self.priced(cart, terms)?;
         let due = domain::sale::due(priced.total_minor, &cart.tenders, terms.store.cash_rounding)
             .map_err(due_refusal)?;
+        let rights = self.rights_left(cart, terms, now)?;
+        let waived = |line: u32| {
+            let noted =
+                |noted: &Override| (noted.kind, noted.line) == (OverrideKind::NoRight, Some(line));
+            cart.overrides.iter().any(noted)
+        };
         let lines = cart
             .lines
             .iter()
             .zip(&priced.lines)
             .map(|(line, priced)| LineView {
+                right: rights.get(&line.variant).copied(),
+                without_right: waived(line.line),
                 line: line.line,
                 variant: line.variant,
                 sku: line.sku.clone(),
@@ -84,9 +100,57 @@ impl Till {
             warnings: self
                 .stock_warnings(cart, terms)?
                 .into_iter()
+                .chain(self.right_warnings(cart, terms, now)?)
                 .chain(cash_warning(due.cash_leg_minor, terms))
                 .collect(),
         })
+    }
+
+    /// What may still be sold of the cart's strict variants beyond it, never below zero.
+    fn rights_left(
+        &self,
+        cart: &Cart,
+        terms: &Terms,
+        now: &Now,
+    ) -> Result<BTreeMap<VariantId, Quantity>, Refusal> {
+        let book = self.book()?;
+        let demand = cart.strict_demand();
+        let strict = |line: &&CartLine| line.class == StockClass::Strict;
+        let mut left = BTreeMap::new();
+        for line in cart.lines.iter().filter(strict) {
+            let right = book
+                .right(line.variant, &terms.store.location, now)
+                .map_err(|error| storage_refusal(&error))?;
+            let taken = demand.get(&line.variant).copied().unwrap_or(0);
+            left.insert(line.variant, Quantity((right.0 - taken).max(0)));
+        }
+        Ok(left)
+    }
+
+    /// Strict variants on the cart that this till has no right to any more: it was parked, or a lease ended.
+    fn right_warnings(
+        &self,
+        cart: &Cart,
+        terms: &Terms,
+        now: &Now,
+    ) -> Result<Vec<Refusal>, Refusal> {
+        let book = self.book()?;
+        let mut warnings = Vec::new();
+        for (variant, demand) in cart.strict_demand() {
+            let right = book
+                .right(variant, &terms.store.location, now)
+                .map_err(|error| storage_refusal(&error))?;
+            let line = cart.lines.iter().find(|line| line.variant == variant);
+            if demand > right.0 {
+                warnings.push(
+                    Refusal::new(RefusalCode::NoRight)
+                        .with("sku", line.map(|line| line.sku.clone()).unwrap_or_default())
+                        .with("variant", variant.to_string())
+                        .with("right", right.0),
+                );
+            }
+        }
+        Ok(warnings)
     }
 
     /// Names the variants of which more is on the cart than the books know of. It never blocks: what is in

@@ -485,9 +485,17 @@ impl Node {
                 token: link.token,
                 authority: link.authority,
                 epoch: link.epoch,
+                server_key: link.server_key,
             };
             (link, till.signing_key().clone())
         };
+        let needs = self.till()?.rights_needed(&now).into_iter();
+        let needs = needs.map(|(variant, location, quantity)| sync_client::Want {
+            variant,
+            location,
+            quantity,
+        });
+        self.engine.set_needs(needs.collect());
         self.engine.nudge();
         let till = self.till.as_mut().context("the till is down")?;
         let ledger = till.ledger_mut().context("a ledger")?;

@@ -172,7 +172,19 @@ variant: VariantId,
 /**
  * Quantity in thousandths; one unit when left out.
  */
-quantity: Quantity | null, } | { "type": "SetQuantity", 
+quantity: Quantity | null, } | { "type": "SellWithoutRight", 
+/**
+ * Variant.
+ */
+variant: VariantId, 
+/**
+ * Quantity in thousandths; one unit when left out.
+ */
+quantity: Quantity | null, 
+/**
+ * Manager; not needed when one is signed in.
+ */
+approval: Approval | null, } | { "type": "SetQuantity", 
 /**
  * Line number.
  */

@@ -51,4 +51,12 @@ discount: DiscountInput,
 /**
  * Line total after its own discount.
  */
-total_minor: number, };
+total_minor: number, 
+/**
+ * Of a strict variant: what this till may still sell of it beyond this cart, thousandths.
+ */
+right: Quantity | null, 
+/**
+ * A manager let it pass without a right.
+ */
+without_right: boolean, };

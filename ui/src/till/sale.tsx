@@ -3,6 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { DiscountInput } from '../bindings/DiscountInput';
 import type { LineView } from '../bindings/LineView';
 import type { ParkedView } from '../bindings/ParkedView';
+import type { Refusal } from '../bindings/Refusal';
 import type { StockView } from '../bindings/StockView';
 import type { VariantView } from '../bindings/VariantView';
 import { formatQuantity, formatTime, parseScaled } from '../shared/format';
@@ -178,11 +179,22 @@ export function openStock(variant: string): void {
 }
 
 function addVariant(variant: VariantView): void {
-  run({ type: 'AddLine', variant: variant.variant, quantity: null }).then((reply) => {
-    if (!reply) return;
-    scanRefusal.value = null;
+  ask({ type: 'AddLine', variant: variant.variant, quantity: null }).then((answer) => {
+    if (!answer) return;
+    if ('refused' in answer && answer.refused.code !== 'no_right') {
+      sayRefusal(answer.refused);
+      return;
+    }
+    scanRefusal.value = 'refused' in answer ? answer.refused : null;
     if (!wide.value) go({ at: 'home' });
   });
+}
+
+/** What no right is left for is sold when a manager says so. */
+function sellWithoutRight(refused: Refusal): void {
+  const variant = String(refused.params.variant);
+  runApproved((approval) => ({ type: 'SellWithoutRight', variant, quantity: null, approval }),
+    t('approve_no_right', { sku: String(refused.params.sku) })).then((reply) => { if (reply) scanRefusal.value = null; });
 }
 
 function ParkedBody({ id }: { id: number }) {
@@ -266,6 +278,7 @@ export function CartNotes() {
   return <div class="notes-area">
     {warnings.map((warning, i) => <p key={i} class="note wait" data-testid="cart-warning"><Icon name="alert" /><span>{codeText(warning.code, warning.params)}</span></p>)}
     {refused ? <p class="note bad" role="alert" data-testid="scan-error" data-code={refused.code}><Icon name="scan" /><span>{codeText(refused.code, refused.params)}</span>
+      {refused.code === 'no_right' && refused.params.variant ? <button type="button" class="link" data-testid="sell-without-right" onClick={() => sellWithoutRight(refused)}>{t('sell_without_right')}</button> : null}
       <button type="button" class="ib" aria-label={t('close')} onClick={() => { scanRefusal.value = null; }}><Icon name="cross" /></button></p> : null}
     {sheets.value.length ? null : <ToastBar inline />}
   </div>;

@@ -7,6 +7,7 @@ mod feeds;
 mod journal;
 mod opening;
 mod print_and_answers;
+mod rights;
 mod sealed;
 mod signatures;
 mod stock;

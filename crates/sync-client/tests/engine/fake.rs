@@ -324,6 +324,7 @@ impl World {
             token: "secret".to_owned(),
             authority: "hq".to_owned(),
             epoch: 1,
+            server_key: sign::public_key(&SigningKey::from_bytes(&[99; 32])),
         };
         let server = Server {
             authority: "hq".to_owned(),

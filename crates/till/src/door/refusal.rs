@@ -130,7 +130,8 @@ pub enum RefusalCode {
     /// The cash of the sale reaches the ceiling of the law: a manager must approve (params: `limit_minor`,
     /// `cash_minor`).
     CashCeilingApprovalRequired,
-    /// No right is left for a strict variant (params: `sku`).
+    /// No right is left for so much of a strict variant; a manager may let it pass with `SellWithoutRight` (params:
+    /// `sku`, `variant`, and `right`, the thousandths that this till may sell).
     NoRight,
     /// No such receipt.
     UnknownReceipt,

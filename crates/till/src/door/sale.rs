@@ -80,6 +80,10 @@ pub struct LineView {
     /// Line total after its own discount.
     #[ts(type = "number")]
     pub total_minor: i64,
+    /// Of a strict variant: what this till may still sell of it beyond this cart, thousandths.
+    pub right: Option<Quantity>,
+    /// A manager let it pass without a right.
+    pub without_right: bool,
 }
 
 /// A levy on screens.

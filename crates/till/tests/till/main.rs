@@ -11,6 +11,7 @@ mod receipts;
 mod recovering;
 mod refusals;
 mod requests;
+mod rights;
 mod selling;
 mod shifts;
 mod sign_in;

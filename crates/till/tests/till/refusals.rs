@@ -516,7 +516,7 @@ fn cart() -> Vec<Case> {
             open,
             |_| json!({"type": "ScanCode", "code": STRICT}),
             Code::NoRight,
-            json!({"sku": STRICT}),
+            json!({"sku": STRICT, "variant": testkit::shop::variant(STRICT), "right": 0}),
         ),
         case(
             "no such line",

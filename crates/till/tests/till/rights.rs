@@ -1,0 +1,240 @@
+//! Strict variants: no right, no sale, unless a manager says so.
+
+use domain::escrow;
+use domain::event::{Fact, OverrideKind, TenderKind};
+use domain::quantity::Quantity;
+use serde_json::json;
+use testkit::shop::{CASHIER, MANAGER, STRICT, Setup, Shop, approval, tender, variant};
+use till::door::{CartView, Command, RefusalCode, Reply};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+fn shop(units: i64) -> Shop {
+    let mut shop = Setup::tunisia().build();
+    shop.sign_in(CASHIER);
+    shop.open();
+    if units > 0 {
+        shop.grant(STRICT, units, DAY_MS);
+    }
+    shop
+}
+
+fn right(shop: &Shop) -> i64 {
+    let right = shop
+        .ledger()
+        .right(variant(STRICT), &shop.location(), &shop.now());
+    right.expect("right").0 / 1_000
+}
+
+fn scan() -> Command {
+    Command::ScanCode {
+        code: STRICT.to_owned(),
+    }
+}
+
+fn no_right(units: i64) -> serde_json::Value {
+    json!({"sku": STRICT, "variant": variant(STRICT), "right": units * 1_000})
+}
+
+fn without_right(shop: &mut Shop) -> CartView {
+    shop.cart_of(Command::SellWithoutRight {
+        variant: variant(STRICT),
+        quantity: None,
+        approval: Some(approval()),
+    })
+}
+
+fn quantity(line: u32, units: i64) -> Command {
+    Command::SetQuantity {
+        line,
+        quantity: Quantity::units(units).expect("units"),
+    }
+}
+
+#[test]
+fn a_strict_variant_is_sold_up_to_its_right_without_asking_anybody() {
+    let mut shop = shop(2);
+    assert_eq!(shop.scan(STRICT).lines[0].right, Some(Quantity(1_000)));
+    let cart = shop.scan(STRICT);
+    assert_eq!(cart.lines[0].right, Some(Quantity(0)));
+    shop.refused_with(scan(), RefusalCode::NoRight, no_right(2));
+    shop.refused_with(quantity(1, 3), RefusalCode::NoRight, no_right(2));
+    assert_eq!(right(&shop), 2, "a cart is a draft");
+    shop.pay_cash(None);
+    assert_eq!(right(&shop), 0);
+    shop.refused_with(scan(), RefusalCode::NoRight, no_right(0));
+    shop.verify_clean();
+}
+
+#[test]
+fn lines_of_one_variant_are_one_demand() {
+    let mut shop = shop(2);
+    shop.scan(STRICT);
+    // Another price makes another line.
+    shop.ok(Command::SetPrice {
+        line: 1,
+        unit_minor: 1_000,
+        approval: Some(approval()),
+    });
+    assert_eq!(shop.scan(STRICT).lines.len(), 2);
+    shop.refused_with(scan(), RefusalCode::NoRight, no_right(2));
+    shop.refused_with(quantity(1, 2), RefusalCode::NoRight, no_right(2));
+    shop.ok(Command::RemoveLine { line: 1 });
+    shop.ok(quantity(2, 2));
+    shop.refused_with(
+        Command::RestoreLine { line: 1 },
+        RefusalCode::NoRight,
+        no_right(2),
+    );
+}
+
+#[test]
+fn an_undone_sale_gives_the_right_back() {
+    let mut shop = shop(1);
+    shop.scan(STRICT);
+    let number = shop.pay_cash(None).number;
+    assert_eq!(right(&shop), 0);
+    shop.ok(Command::ReverseSale {
+        number,
+        reason: "erreur".to_owned(),
+        approval: Some(approval()),
+    });
+    assert_eq!(right(&shop), 1);
+    shop.scan(STRICT);
+    shop.pay_cash(None);
+    shop.verify_clean();
+}
+
+#[test]
+fn a_manager_may_let_it_pass_on_a_line_of_its_own_outside_the_sums() {
+    let mut shop = shop(1);
+    shop.scan(STRICT);
+    shop.refused_with(scan(), RefusalCode::NoRight, no_right(1));
+    shop.refused_with(
+        Command::SellWithoutRight {
+            variant: variant(STRICT),
+            quantity: None,
+            approval: None,
+        },
+        RefusalCode::ManagerRequired,
+        json!({}),
+    );
+    let cart = without_right(&mut shop);
+    let waived: Vec<bool> = cart.lines.iter().map(|line| line.without_right).collect();
+    assert_eq!(waived, [false, true]);
+    // One was allowed, not two; and nothing more slips onto the allowed line.
+    shop.refused_with(quantity(2, 2), RefusalCode::NoRight, no_right(1));
+    shop.refused_with(scan(), RefusalCode::NoRight, no_right(1));
+    shop.pay_cash(None);
+    assert_eq!(right(&shop), 0, "one unit was sold on the right");
+    let sold = shop.facts().into_iter().find_map(|fact| match fact {
+        Fact::SaleCompleted(sale) => Some(sale),
+        _ => None,
+    });
+    let sold = sold.expect("a sale");
+    assert_eq!(sold.overrides.len(), 1);
+    let noted = &sold.overrides[0];
+    assert_eq!(
+        (noted.kind, noted.by, noted.line),
+        (OverrideKind::NoRight, MANAGER, Some(2))
+    );
+    let effects = escrow::effects(&Fact::SaleCompleted(sold));
+    assert_eq!(effects[0].consumed, Quantity::ONE);
+    shop.verify_clean();
+}
+
+#[test]
+fn where_there_is_a_right_a_managers_word_is_not_used() {
+    let mut shop = shop(2);
+    let cart = without_right(&mut shop);
+    assert!(!cart.lines[0].without_right);
+    shop.pay_cash(None);
+    assert_eq!(right(&shop), 1);
+}
+
+#[test]
+fn a_right_that_is_gone_is_seen_before_money_changes_hands() {
+    let mut shop = shop(1);
+    shop.scan(STRICT);
+    let sale = shop.cart().sale;
+    shop.advance_ms(2 * DAY_MS);
+    let refused = no_right(0);
+    shop.refused_with(
+        Command::AddTender {
+            tender: tender(TenderKind::Cash, None),
+        },
+        RefusalCode::NoRight,
+        refused.clone(),
+    );
+    shop.refused_with(
+        Command::Complete {
+            sale,
+            tenders: vec![tender(TenderKind::Cash, None)],
+            approval: None,
+        },
+        RefusalCode::NoRight,
+        refused,
+    );
+    let cart = shop.cart();
+    assert!(cart.warnings.iter().any(|w| w.code == RefusalCode::NoRight));
+    // The cart can still be made right.
+    shop.ok(Command::RemoveLine { line: 1 });
+    without_right(&mut shop);
+    shop.pay_cash(None);
+    shop.verify_clean();
+}
+
+#[test]
+fn a_parked_cart_comes_back_and_says_what_it_has_no_right_to_any_more() {
+    let mut shop = shop(1);
+    shop.scan(STRICT);
+    let parked = shop.cart().sale;
+    shop.ok(Command::Park { label: None });
+    shop.scan(STRICT);
+    shop.pay_cash(None);
+    let cart = shop.cart_of(Command::Recall { sale: parked });
+    assert!(cart.warnings.iter().any(|w| w.code == RefusalCode::NoRight));
+    shop.refused_with(
+        Command::Complete {
+            sale: parked,
+            tenders: vec![tender(TenderKind::Cash, None)],
+            approval: None,
+        },
+        RefusalCode::NoRight,
+        no_right(0),
+    );
+}
+
+#[test]
+fn rights_freeze_when_the_clock_was_set_back() {
+    let mut shop = shop(1);
+    shop.scan(STRICT);
+    shop.ok(Command::ClearCart {});
+    assert_eq!(right(&shop), 1);
+    shop.reboot();
+    let wall = shop.now().wall_ms;
+    shop.set_wall_ms(wall - DAY_MS);
+    assert_eq!(right(&shop), 0);
+    shop.set_wall_ms(wall);
+    assert_eq!(right(&shop), 1);
+}
+
+#[test]
+fn the_server_is_asked_for_what_a_shopper_waits_for() {
+    let mut shop = shop(1);
+    let needed = |shop: &Shop| {
+        let needed = shop.till().rights_needed(&shop.now());
+        needed.first().map(|(_, _, quantity)| quantity.0 / 1_000)
+    };
+    assert_eq!(needed(&shop), None);
+    shop.scan(STRICT);
+    assert_eq!(needed(&shop), Some(1), "what is on the cart is kept");
+    shop.refused_with(scan(), RefusalCode::NoRight, no_right(1));
+    assert_eq!(needed(&shop), Some(2));
+    shop.advance_ms(61_000);
+    assert_eq!(needed(&shop), Some(1));
+    let Reply::Cart(_) = shop.ok(Command::ClearCart {}) else {
+        panic!("a cart");
+    };
+    assert_eq!(needed(&shop), None);
+}
