@@ -298,7 +298,7 @@ fn what_a_lost_till_held_comes_back_by_a_count_after_its_lease_and_not_by_time()
         stock_location: None,
     };
     // Head office has it counted: it is there.
-    world.advance(60_000);
+    world.advance(RECLAIM_MARGIN_MS + 60_000);
     let now = world.now();
     with_hub(&world, |hub| {
         let csv = "style,name_fr,tax,class,sku,price:TN,stock:LM\n\

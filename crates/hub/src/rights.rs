@@ -34,7 +34,7 @@ pub const DEMAND_MS: i64 = 8 * 60 * 60 * 1_000;
 pub const ONLINE_MS: i64 = 2 * 60 * 1_000;
 /// How long somebody is taken to stand and wait, in milliseconds.
 pub const WANT_MS: i64 = 2 * 60 * 1_000;
-/// How much later than the end of a lease a count must be made to reclaim what a lost device held, in milliseconds:
+/// How much later than the seal of a lost device's stream a count must be made to reclaim what it held, in milliseconds:
 /// a clock that is further ahead than this is not believed when it counts.
 pub const RECLAIM_MARGIN_MS: i64 = ANCHOR_AHEAD_MS_MAX.cast_signed();
 /// Strict variants that are looked at in one answer.
@@ -129,7 +129,7 @@ pub(crate) fn write_fact(
 
 /// What the facts say about a place.
 pub(crate) fn standing(tx: &Tx<'_>, own: StreamId, place: &Place) -> StoreResult<Standing> {
-    standing_beside(tx, own, place, &streams_at(tx, &place.1)?)
+    standing_beside(tx, own, place, &waited_at(tx, &place.1)?)
 }
 
 /// As [`standing`], with the streams that are waited for at the location.
@@ -137,7 +137,7 @@ fn standing_beside(
     tx: &Tx<'_>,
     own: StreamId,
     place: &Place,
-    waited_for: &[StreamRow],
+    waited_for: &[Waited],
 ) -> StoreResult<Standing> {
     let mut rights = Rights::default();
     let edges = tx.edges_at(place)?;
@@ -177,9 +177,9 @@ fn is_reclaimed(
     tally: &Tally,
     edges: &[EdgeRow],
 ) -> StoreResult<bool> {
-    if tx.seal(stream)?.is_none() {
+    let Some(seal) = tx.seal(stream)? else {
         return Ok(false);
-    }
+    };
     let mut ends = Vec::new();
     for edge in edges.iter().filter(|edge| edge.to == stream) {
         // A right without end never comes back by itself.
@@ -199,7 +199,10 @@ fn is_reclaimed(
     if !bound {
         return Ok(false);
     }
-    let after = u64::try_from(end.saturating_add(RECLAIM_MARGIN_MS)).unwrap_or(u64::MAX);
+    // First the lease, then the seal, then the count; a seal of before is set again.
+    if seal.wall <= end {
+        return Ok(false);
+    }
     let key = |zone: &str| StockKey {
         variant: place.0,
         location: place.1.clone(),
@@ -207,13 +210,19 @@ fn is_reclaimed(
     };
     // Anchors of the main zone hold those of the whole location.
     let counts = tx.anchors(&key(MAIN_ZONE))?;
-    Ok(counts
-        .iter()
-        .any(|count| count.at.stream != stream && count.at.hlc.ms() > after))
+    // Only the count that the stock stands on: one that another beats says nothing of what is there.
+    Ok(stock::winner(&counts)
+        .is_some_and(|count| count.at.stream != stream && knew_of(count, seal.wall)))
+}
+
+/// Whether a count was made by somebody who can have known of a seal set at `wall`.
+fn knew_of(count: &Anchor, wall: i64) -> bool {
+    let after = wall.saturating_add(RECLAIM_MARGIN_MS);
+    count.at.hlc.ms() > u64::try_from(after).unwrap_or(u64::MAX)
 }
 
 /// The least that can be on hand while some streams have not said whether they knew of a count.
-fn least_on_hand(tx: &Tx<'_>, place: &Place, waited_for: &[StreamRow]) -> StoreResult<Quantity> {
+fn least_on_hand(tx: &Tx<'_>, place: &Place, waited_for: &[Waited]) -> StoreResult<Quantity> {
     let (variant, location) = place;
     let mut sum = 0_i128;
     for (zone, state) in tx.zones(*variant, location)? {
@@ -253,11 +262,14 @@ fn place_of(at: &EventRef) -> StreamPos {
 }
 
 /// Counts that not every stream has said to know of; one that a settled count knew of plays no part any more.
-fn pending(anchors: &[Anchor], waited_for: &[StreamRow]) -> BTreeSet<StreamPos> {
+fn pending(anchors: &[Anchor], waited_for: &[Waited]) -> BTreeSet<StreamPos> {
     let open = |anchor: &Anchor| {
-        waited_for
-            .iter()
-            .any(|row| row.stream != anchor.at.stream && !anchor.learned.contains_key(&row.stream))
+        waited_for.iter().any(|waited| {
+            let sealed_before = waited.sealed.is_some_and(|wall| knew_of(anchor, wall));
+            waited.stream != anchor.at.stream
+                && !sealed_before
+                && !anchor.learned.contains_key(&waited.stream)
+        })
     };
     let knew = |later: &Anchor, earlier: &Anchor| {
         if later.at.stream == earlier.at.stream {
@@ -272,6 +284,31 @@ fn pending(anchors: &[Anchor], waited_for: &[StreamRow]) -> BTreeSet<StreamPos> 
         .filter(|anchor| open(anchor) && !settled.iter().any(|later| knew(later, anchor)))
         .map(|anchor| place_of(&anchor.at))
         .collect()
+}
+
+/// A stream of a location, and when it was sealed. A count waits for it unless its author knew of the seal.
+struct Waited {
+    stream: StreamId,
+    sealed: Option<i64>,
+}
+
+fn waited_at(tx: &Tx<'_>, location: &LocationId) -> StoreResult<Vec<Waited>> {
+    let Some(store) = store_of(tx, location)? else {
+        return Ok(Vec::new());
+    };
+    let seals: BTreeMap<StreamId, i64> = tx
+        .seals()?
+        .into_iter()
+        .map(|row| (row.stream, row.wall))
+        .collect();
+    let streams = tx.streams()?.into_iter();
+    Ok(streams
+        .filter(|row| row.store.as_ref() == Some(&store))
+        .map(|row| Waited {
+            sealed: seals.get(&row.stream).copied(),
+            stream: row.stream,
+        })
+        .collect())
 }
 
 /// Streams that are waited for at a location.
@@ -445,7 +482,7 @@ impl Desk<'_, '_> {
     /// plays no part.
     fn grant(&mut self, caller: &StreamRow, location: &LocationId) -> StoreResult<()> {
         let claimants = self.claimants(caller, location)?;
-        let waited_for = streams_at(self.tx, location)?;
+        let waited_for = waited_at(self.tx, location)?;
         let mut lines: BTreeMap<StreamId, Vec<RightsLine>> = BTreeMap::new();
         let lease_end = self.now.wall_ms.saturating_add(LEASE_MS);
         for variant in self.tx.strict_at(location)?.into_iter().take(PLACES_MAX) {
@@ -494,7 +531,8 @@ impl Desk<'_, '_> {
         standing: &Standing,
         lease_end: i64,
     ) -> StoreResult<Option<RightsLine>> {
-        if standing.right(stream) <= Quantity::ZERO {
+        // A lease revives whatever the till still holds, so there must be enough for that.
+        if standing.right(stream) <= Quantity::ZERO || standing.free < Quantity::ZERO {
             return Ok(None);
         }
         let edge = self.tx.edge(place, self.identity.stream, stream)?;
@@ -623,7 +661,7 @@ impl Desk<'_, '_> {
     /// asked; or it holds far more than it sells.
     fn recalls(&self, caller: &StreamRow, location: &LocationId) -> StoreResult<Vec<Recall>> {
         let online = self.claimants(caller, location)?;
-        let waited_for = streams_at(self.tx, location)?;
+        let waited_for = waited_at(self.tx, location)?;
         let since = self.now.wall_ms.saturating_sub(WANT_MS);
         let mut recalls = Vec::new();
         for place in self.tx.places_of(caller.stream)? {

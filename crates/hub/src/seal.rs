@@ -7,15 +7,17 @@ use domain::ids::StreamId;
 use domain::time::Now;
 
 use crate::lifecycle::{Hub, Identity};
-use crate::rights::write_fact;
+use crate::rights::{LEASE_MS, write_fact};
 use crate::shops::{AdminError, exists, unknown};
 use crate::store::{StoreResult, StreamRow, Tx};
 
 impl Hub {
-    /// Seals a stream of a till.
+    /// Seals a stream of a till, or seals it again: what it held can be counted back only after a seal that was set when
+    /// its leases had ended.
     ///
     /// # Errors
-    /// [`AdminError::Unknown`] stream, or the hub's own; [`AdminError::Exists`] when it is sealed.
+    /// [`AdminError::Unknown`] stream, or the hub's own; [`AdminError::Exists`] when it was sealed within
+    /// the length of a lease.
     pub fn seal_stream(
         &mut self,
         stream: StreamId,
@@ -28,7 +30,8 @@ impl Hub {
             if known.is_none() {
                 return Err(unknown("stream", stream));
             }
-            if tx.seal(stream)?.is_some() {
+            let fresh = now.wall_ms.saturating_sub(LEASE_MS);
+            if tx.seal(stream)?.is_some_and(|seal| seal.wall > fresh) {
                 return Err(exists("seal of stream", stream));
             }
             seal(tx, identity, entropy, stream, reason, now)?;

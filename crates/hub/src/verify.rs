@@ -332,7 +332,7 @@ impl Refold {
                 .or_insert(edge);
         }
         if let Some(seal) = kept_seal(at, fact)? {
-            self.seals.entry(seal.stream).or_insert(seal);
+            self.seals.insert(seal.stream, seal);
         }
         match fact {
             Fact::OrderPicked(picked) => {

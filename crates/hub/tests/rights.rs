@@ -654,18 +654,27 @@ fn a_count_before_the_lease_is_over_never_reclaims() {
 fn a_count_after_the_lease_of_a_sealed_stream_reclaims() {
     let mut world = world();
     let (mut lost, mut other, ticket) = lost_till(&mut world);
+    world
+        .hub
+        .seal_stream(lost.till.stream, SealReason::Superseded, &now())
+        .expect("a seal from before the lease was over");
     let late = LEASE_MS + RECLAIM_MARGIN_MS + 10_000;
     other.ms = late;
     other.count(ticket, 1, late, &[]);
     other.settle(&mut world);
-    assert_eq!(free(&world, ticket), 0, "a stream that is waited for");
+    assert_eq!(free(&world, ticket), 0, "the lease ended after the seal");
     world
         .hub
         .seal_stream(lost.till.stream, SealReason::Lost, &at(late))
         .expect("seal");
-    assert_eq!((free(&world, ticket), outstanding(&world, ticket)), (1, 0));
-    other.wants(ticket, 1);
     other.settle(&mut world);
+    assert_eq!(free(&world, ticket), 0, "nobody counted since");
+    let late = late + RECLAIM_MARGIN_MS + 10_000;
+    other.ms = late;
+    let knows = [(other.till.stream, other.till.head())];
+    other.count(ticket, 1, late, &knows);
+    other.sync(&mut world);
+    // Free again, and granted at once to the one who asks.
     assert_eq!(other.total(ticket), 1);
     world.assert_verified();
     // It had sold the unit before its lease was over, and is heard of after all: a fact, and an incident.

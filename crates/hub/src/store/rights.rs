@@ -298,7 +298,7 @@ impl Tx<'_> {
         self.conn
             .prepare_cached(
                 "INSERT INTO sealed (stream, seq, reason, wall) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (stream) DO NOTHING",
+                 ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, reason = excluded.reason, wall = excluded.wall",
             )?
             .execute(params![
                 row.stream.0,
