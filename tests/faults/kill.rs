@@ -31,26 +31,33 @@ fn no_kill_costs_or_doubles_a_sale_whose_answer_was_read() {
 
 #[test]
 fn no_kill_of_the_whole_program_costs_or_doubles_a_sale_whose_200_was_read() {
-    let figures =
-        kill::run(door(), Protocol::SameId, &Budget::rounds(40), 3).expect("nothing is lost");
-    assert_eq!(
-        (figures.get("kills"), figures.get("doubled")),
-        (40, 0),
-        "{figures}"
-    );
-    assert!(figures.get("acknowledged") >= 40, "{figures}");
-    assert!(
-        figures.get("committed_unread") > 0,
-        "no kill came between commit and answer: {figures}"
-    );
+    let mut acknowledged = 0;
+    // A kill falls between commit and answer by chance: more are tried until one has.
+    for seed in 3..23 {
+        let figures = kill::run(door(), Protocol::SameId, &Budget::rounds(40), seed)
+            .expect("nothing is lost");
+        assert_eq!(
+            (figures.get("kills"), figures.get("doubled")),
+            (40, 0),
+            "{figures}"
+        );
+        acknowledged += figures.get("acknowledged");
+        if acknowledged >= 40 && figures.get("committed_unread") > 0 {
+            return;
+        }
+    }
+    panic!("no kill came between commit and answer: {acknowledged} acknowledged");
 }
 
 /// Control: a client that forgets what it asked for sells twice, and the harness sees it.
 #[test]
 fn the_harness_sees_a_sale_doubled_by_a_client_that_forgets() {
-    for (victim, kills) in [(pipes(), 25), (door(), 15)] {
-        let figures = kill::run(victim, Protocol::Forgetful, &Budget::rounds(kills), 2)
-            .expect("doubled, not lost");
-        assert!(figures.get("doubled") > 0, "{victim:?}: {figures}");
+    for victim in [pipes(), door()] {
+        let doubled = (2..22).any(|seed| {
+            let figures = kill::run(victim, Protocol::Forgetful, &Budget::rounds(25), seed)
+                .expect("doubled, not lost");
+            figures.get("doubled") > 0
+        });
+        assert!(doubled, "{victim:?}: no sale was doubled");
     }
 }

@@ -320,10 +320,10 @@ fn check_header(conn: &Connection, migrations: &[Migration]) -> Result<(), OpenE
     Ok(())
 }
 
-/// Name and text of every table, index and trigger, as the file has them.
+/// What and of which table every table, index and trigger is, its name, and its text, as the file has them.
 pub(crate) fn schema_of(conn: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let mut statement =
-        conn.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name")?;
+        conn.prepare("SELECT type || ' ' || name || ' of ' || tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY 1")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }

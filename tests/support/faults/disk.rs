@@ -2,6 +2,7 @@
 //! After each the till starts again from what is on the disk, and the day is finished.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use domain::event::{Fact, TenderKind};
@@ -10,6 +11,7 @@ use testkit::rng::Rng;
 use testkit::shop::{
     BALL_UPC, CASHIER, CASHIER_PIN, Country, SOCKS, Setup, Shop, approval, pieces, tender,
 };
+use till::OpenTillError;
 use till::door::{Answer, Command, RefusalCode, Reply, Request};
 
 use super::{Budget, Figures};
@@ -144,10 +146,24 @@ impl Day {
         Ok(count)
     }
 
+    /// Opens the till. A process that another harness starts beside this one holds a copy of the folder's lock between
+    /// its fork and its exec, so a folder in use is tried again.
+    fn start(&mut self) -> Result<(), OpenTillError> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match self.shop.try_open() {
+                Err(OpenTillError::InUse { .. }) if Instant::now() < deadline => {
+                    std::thread::yield_now();
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     /// Starts the till on what the disk holds, holds it to its answers, and finishes the day.
     fn recover(&mut self, left: &Snapshot, figures: &mut Figures) -> Result<()> {
         self.shop.disk().restore(left);
-        self.shop.try_open().context("the till does not open")?;
+        self.start().context("the till does not open")?;
         let at_start = self.sales()?;
         let is_sale = |tried: &&Tried| matches!(tried.request.command, Command::Complete { .. });
         let answered = self
@@ -264,7 +280,7 @@ fn kinds(
                     return Ok(figures);
                 }
                 day.shop.disk().restore(&base);
-                day.shop.try_open()?;
+                day.start()?;
                 day.tried.clear();
                 day.same_id = rng.chance(50);
                 day.shop.disk().fail(Fault {
