@@ -29,9 +29,6 @@ impl Model {
         let date = self.shift().map_or_else(|| today(now), |shift| shift.date);
         let articles = &self.articles;
         let article = &articles[sku];
-        if article.strict {
-            return Err(RefusalCode::NoRight);
-        }
         let mut prices = article.prices.iter().rev();
         let list = prices
             .find(|(from, _)| *from <= date)
@@ -48,6 +45,9 @@ impl Model {
         };
         if !(1..=QUANTITY_MAX).contains(&quantity) {
             return Err(RefusalCode::QuantityInvalid);
+        }
+        if article.strict {
+            return Err(RefusalCode::NoRight);
         }
         Ok(Line {
             number: 0,
