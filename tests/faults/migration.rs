@@ -13,3 +13,10 @@ fn an_interrupted_migration_leaves_the_old_file_or_the_new_one() {
         "{figures}"
     );
 }
+
+#[test]
+fn a_migration_that_ends_or_is_interrupted_at_a_statement_leaves_the_old_file_or_the_new_one() {
+    let figures = migration::statements(12, 20, &Budget::default()).expect("never mixed");
+    assert!(figures.get("statements") >= 16, "{figures}");
+    assert!(figures.get("statements_refused") > 10, "{figures}");
+}

@@ -88,6 +88,7 @@ fn failing_disk(budget: &Budget, first_seed: u64) -> Result<Figures> {
     let mut figures = Figures::default();
     for seed in first_seed.. {
         figures.take(&disk::sweep("", 1 + seed % 4, seed, budget)?);
+        figures.take(&disk::statements(seed, budget)?);
         figures.add("sweeps", 1);
         if budget.is_spent(figures.get("faults")) {
             break;
@@ -165,6 +166,7 @@ fn interrupted_migration(budget: &Budget, first_seed: u64) -> Result<Figures> {
     let mut figures = Figures::default();
     for seed in first_seed.. {
         figures.take(&migration::sweep(200, 4, seed, budget)?);
+        figures.take(&migration::statements(1, 4, budget)?);
         figures.add("sweeps", 1);
         if budget.is_spent(figures.get("cuts")) {
             break;

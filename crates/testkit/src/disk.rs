@@ -7,6 +7,7 @@
 //! in [`crash`].
 
 pub mod crash;
+mod statements;
 mod vfs;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,10 @@ pub enum FaultKind {
     Sync,
     /// The process is gone: this and every later change of any file fails, and nothing of it happens.
     Halt,
+    /// An SQL statement is interrupted, and a COMMIT turned into a rollback; the process goes on.
+    Abort,
+    /// The process is gone at the beginning of an SQL statement.
+    End,
 }
 
 /// When something goes wrong: at call `at` of its kind, counted from zero, once or from then on.
@@ -63,6 +68,8 @@ struct State {
     /// Calls of the fault's kind so far.
     calls: u64,
     fired: u64,
+    /// Texts of the statements that began, while somebody wants them.
+    statements: Option<Vec<String>>,
 }
 
 /// One disk, as the VFS sees it.
@@ -106,8 +113,24 @@ impl Inner {
         };
         hit.then(|| {
             state.fired += 1;
+            if fault.kind == FaultKind::End {
+                state.fault = Some(Fault {
+                    kind: FaultKind::Halt,
+                    at: 0,
+                    ..fault
+                });
+                state.calls = 0;
+            }
             fault.kind
         })
+    }
+
+    /// Whether a statement on the file `name` that begins now is interrupted.
+    fn begins(&self, name: &str, sql: &str) -> bool {
+        if let Some(statements) = &mut self.state().statements {
+            statements.push(sql.to_owned());
+        }
+        self.fault(name, &[FaultKind::Abort, FaultKind::End]) == Some(FaultKind::Abort)
     }
 }
 
@@ -132,6 +155,7 @@ impl MemDisk {
     /// When no folder can be made.
     pub fn new(seed: u64) -> MemDisk {
         vfs::register(seed);
+        statements::register();
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() {
             tempfile::tempdir_in(memory)
@@ -229,6 +253,17 @@ impl MemDisk {
     /// Ends recording; what happened since [`MemDisk::record`].
     pub fn recorded(&self) -> Vec<Op> {
         self.inner.state().log.take().unwrap_or_default()
+    }
+
+    /// Begins to note the statements that begin on any file of the disk; in the same order as the calls that
+    /// [`FaultKind::Abort`] and [`FaultKind::End`] count for all files.
+    pub fn trace(&self) {
+        self.inner.state().statements = Some(Vec::new());
+    }
+
+    /// Ends that; their texts. What a trigger runs is a comment.
+    pub fn traced(&self) -> Vec<String> {
+        self.inner.state().statements.take().unwrap_or_default()
     }
 
     /// Lets something go wrong from now on.
@@ -385,6 +420,48 @@ mod tests {
             });
             add(&conn, 9).expect("another file is meant");
             assert_eq!(disk.heal(), 0);
+        }
+    }
+
+    #[test]
+    fn a_statement_is_interrupted_or_the_last_one() {
+        let disk = MemDisk::new(1);
+        let conn = open(&disk, "FULL");
+        let three = "BEGIN IMMEDIATE; INSERT INTO t VALUES (1); COMMIT";
+        disk.trace();
+        conn.execute_batch(three).expect("written");
+        assert_eq!(
+            disk.traced(),
+            three.split("; ").collect::<Vec<_>>(),
+            "each is seen once"
+        );
+        for (kind, at, code) in [
+            (
+                FaultKind::Abort,
+                1,
+                rusqlite::ErrorCode::OperationInterrupted,
+            ),
+            (
+                FaultKind::Abort,
+                2,
+                rusqlite::ErrorCode::ConstraintViolation,
+            ),
+            (FaultKind::End, 1, rusqlite::ErrorCode::SystemIoFailure),
+            (FaultKind::End, 2, rusqlite::ErrorCode::SystemIoFailure),
+        ] {
+            disk.fail(Fault {
+                kind,
+                at,
+                sticky: false,
+                only: "a.db",
+            });
+            let failed = conn.execute_batch(three).expect_err("it does not end well");
+            assert_eq!(failed.sqlite_error_code(), Some(code), "{kind:?} {at}");
+            assert_ne!(disk.heal(), 0);
+            if !conn.is_autocommit() {
+                conn.execute_batch("ROLLBACK").expect("rolled back");
+            }
+            assert_eq!(count(&conn), 1, "{kind:?} {at}");
         }
     }
 

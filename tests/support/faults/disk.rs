@@ -123,6 +123,24 @@ impl Day {
         }
     }
 
+    /// Sells once with a shift open; the fault strikes from the end of the sale on, when it is paid.
+    fn pay(&mut self, fault: Fault) {
+        self.sign_in();
+        for code in [BALL_UPC, SOCKS] {
+            self.ask(Command::ScanCode {
+                code: code.to_owned(),
+            });
+        }
+        if let Some(Reply::Cart(cart)) = self.ask(Command::GetCart {}) {
+            self.shop.disk().fail(fault);
+            self.write(Command::Complete {
+                sale: cart.sale,
+                tenders: vec![tender(TenderKind::Cash, None)],
+                approval: None,
+            });
+        }
+    }
+
     fn whole(&mut self, sales: u64) {
         self.sign_in();
         self.open();
@@ -333,4 +351,62 @@ pub fn sweep(only: &'static str, sales: u64, seed: u64, budget: &Budget) -> Resu
         }
         Ok(figures)
     })
+}
+
+/// Ends the process at each statement with which a sale is paid, and interrupts each, once and from there on. The
+/// statements of other files than the ledger's count as well. A round of the budget is a fault.
+///
+/// # Errors
+/// The first violation, with what repeats it.
+pub fn statements(seed: u64, budget: &Budget) -> Result<Figures> {
+    let mut figures = Figures::default();
+    let mut shop = Setup {
+        seed: seed.to_le_bytes()[0],
+        ..Setup::tunisia().on_disk()
+    }
+    .build();
+    shop.open();
+    shop.close_till();
+    let base = shop.disk().snapshot();
+    let mut rng = Rng::new(seed);
+    let mut day = Day {
+        shop,
+        tried: Vec::new(),
+        same_id: true,
+    };
+    for (kind, sticky) in [
+        (FaultKind::End, true),
+        (FaultKind::Abort, false),
+        (FaultKind::Abort, true),
+    ] {
+        for at in 0.. {
+            if budget.is_spent(figures.get("statements")) {
+                return Ok(figures);
+            }
+            day.shop.disk().restore(&base);
+            day.shop.try_open()?;
+            day.tried.clear();
+            day.same_id = rng.chance(50);
+            day.pay(Fault {
+                kind,
+                at,
+                sticky,
+                only: "",
+            });
+            let left = day.shop.disk().snapshot();
+            let struck = day.shop.disk().heal();
+            day.shop.close_till();
+            if struck == 0 {
+                break;
+            }
+            figures.add("statements", 1);
+            let undone = day.tried.iter().any(|tried| tried.answer.is_none());
+            figures.add("refused", u64::from(undone));
+            day.recover(&left, &mut figures).with_context(|| {
+                format!("seed {seed}, {kind:?} at statement {at}, sticky {sticky}")
+            })?;
+            day.shop.close_till();
+        }
+    }
+    Ok(figures)
 }

@@ -179,6 +179,65 @@ pub fn sweep(samples: u64, open_every: u64, seed: u64, budget: &Budget) -> Resul
     Ok(figures)
 }
 
+/// Ends the process at every `stride`th statement of the migration, and interrupts it there. Every `open_every`th of
+/// what is left is brought to today's format again.
+///
+/// # Errors
+/// The first violation.
+pub fn statements(stride: usize, open_every: u64, budget: &Budget) -> Result<Figures> {
+    let mut figures = Figures::default();
+    let base = old_file()?;
+    let disk = MemDisk::new(1);
+    disk.restore(&base);
+    let old = schema(&disk)?;
+    let path = disk.folder().join("ledger.db");
+    disk.trace();
+    drop(Ledger::open(&path, &OpenOptions::default())?);
+    let traced = disk.traced();
+    let new = schema(&disk)?;
+    let mut interrupted = Interrupted {
+        disk,
+        old,
+        new,
+        open_every,
+        checked: 0,
+    };
+    // The control: a part of a step that was not undone must be seen.
+    let is_step = |text: &&String| text.contains("CREATE TABLE ") && !text.contains("IF NOT");
+    let text = traced.iter().find(is_step);
+    interrupted.disk.restore(&base);
+    Connection::open(&path)?.execute_batch(text.context("a step")?)?;
+    let left = interrupted.disk.snapshot();
+    ensure!(
+        interrupted.check(&left, &mut Figures::default()).is_err(),
+        "half a step was taken for a whole one"
+    );
+    figures.add("statements_in_all", traced.len() as u64);
+    for at in (0..traced.len()).step_by(stride) {
+        for kind in [FaultKind::End, FaultKind::Abort] {
+            if budget.is_spent(figures.get("statements")) {
+                return Ok(figures);
+            }
+            interrupted.disk.restore(&base);
+            interrupted.disk.fail(Fault {
+                kind,
+                at: at as u64,
+                sticky: false,
+                only: "",
+            });
+            let opened = Ledger::open(&path, &OpenOptions::default());
+            let left = interrupted.disk.snapshot();
+            figures.add("statements_refused", u64::from(opened.is_err()));
+            drop(opened);
+            figures.add("statements", u64::from(interrupted.disk.heal() > 0));
+            interrupted
+                .check(&left, &mut figures)
+                .with_context(|| format!("{kind:?} at statement {at}: {:?}", traced.get(at)))?;
+        }
+    }
+    Ok(figures)
+}
+
 fn name(op: &Op) -> Option<&str> {
     match op {
         Op::Create(name)

@@ -74,7 +74,7 @@ fn disks() -> std::sync::MutexGuard<'static, Vec<Arc<Inner>>> {
 ///
 /// # Safety
 /// `name` is null or a string that ends in NUL.
-unsafe fn locate(name: *const c_char) -> Option<(Arc<Inner>, String)> {
+pub unsafe fn locate(name: *const c_char) -> Option<(Arc<Inner>, String)> {
     if name.is_null() {
         return None;
     }
