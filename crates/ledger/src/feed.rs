@@ -106,6 +106,20 @@ impl Ledger {
         }
         Ok(true)
     }
+
+    /// The server's clock when it last sent the store's configuration, in milliseconds since 1970; none before
+    /// the first page. It cannot be earlier than that now. Other feeds may begin with a file that does not tell that clock.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub fn newest_contact(&self) -> Result<Option<i64>, LedgerError> {
+        let feed = FeedName::Config(self.identity().store.clone()).to_string();
+        let time = self
+            .prepare("SELECT server_time FROM feed WHERE name = ?1")?
+            .query_row([feed], |row| row.get(0))
+            .optional()?;
+        Ok(time.flatten())
+    }
 }
 
 pub(crate) fn parse_name(name: &str) -> Result<FeedName, LedgerError> {

@@ -13,7 +13,7 @@ use domain::number::receipt_number;
 use domain::quantity::Quantity;
 use domain::sale::{self, CompleteSaleError, SaleHeader};
 use domain::text;
-use domain::time::{Boot, Now};
+use domain::time::{Boot, BusinessDate, Now};
 use ledger::{Item, LedgerError, OpenShift, ReceiptBody};
 
 use crate::door::{
@@ -784,9 +784,33 @@ impl Till {
         let store = self.store()?;
         let date = match self.current_shift()? {
             Some(shift) => shift.opened.business_date,
-            None => call.now.local_date(),
+            None => self.today(call)?,
         };
         Ok(Terms { store, date })
+    }
+
+    /// The local date; where the server was heard from on a later one, the clock is wrong and the later of
+    /// that date and the last trading day takes its place, so that a till that thinks it is 1970 has prices.
+    ///
+    /// The journal's own clock is not asked: one hour in 2099 would keep it there for good.
+    pub(crate) fn today(&self, call: &Call) -> Result<BusinessDate, Refusal> {
+        let failed = |error: LedgerError| storage_refusal(&error);
+        let shown = call.now.local_date();
+        let book = self.book()?;
+        let heard = book.newest_contact().map_err(failed)?.map(|wall_ms| {
+            let then = Now {
+                wall_ms,
+                ..call.now
+            };
+            then.local_date()
+        });
+        match heard {
+            Some(heard) if shown < heard => {
+                let last = book.last_business_date().map_err(failed)?;
+                Ok(last.map_or(heard, |last| last.max(heard)))
+            }
+            _ => Ok(shown),
+        }
     }
 
     pub(crate) fn current_shift(&self) -> Result<Option<OpenShift>, Refusal> {

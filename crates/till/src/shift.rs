@@ -49,7 +49,7 @@ impl Till {
         }
         // A drawer that joins after midnight joins the trading day that is under way.
         let joined = open.iter().map(|shift| shift.opened.business_date).max();
-        let today = call.now.local_date();
+        let today = self.today(call)?;
         let denominations = store.denominations_on(joined.unwrap_or(today));
         let (count, float_minor) = read_count(count, &denominations)?;
         let (business_date, approved_by) = match joined {
@@ -164,7 +164,7 @@ impl Till {
         if !self.book()?.open_shifts().map_err(failed)?.is_empty() {
             return Err(RefusalCode::ShiftOpen.into());
         }
-        let today = call.now.local_date();
+        let today = self.today(call)?;
         self.record_day(None, today, Reply::Done {}, call)
     }
 

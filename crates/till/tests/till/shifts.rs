@@ -3,8 +3,8 @@
 use domain::event::{Fact, TenderKind};
 use serde_json::json;
 use testkit::shop::{
-    BALL, CASHIER, Country, MANAGER, SHOE_42, SOCKS, START_WALL_MS, Setup, Shop, TEE, approval,
-    pieces, tender,
+    BALL, CASHIER, Country, FUTURE, MANAGER, SHOE_42, SOCKS, START_WALL_MS, Setup, Shop, TEE,
+    approval, pieces, tender,
 };
 use till::door::{Answer, Approval, Command, RefusalCode, Reply, ReportView};
 
@@ -161,18 +161,16 @@ fn a_night_belongs_to_the_day_it_began_in() {
 #[test]
 fn a_trading_day_that_goes_back_or_jumps_needs_a_managers_pin() {
     let day = 86_400_000;
-    for (days, today) in [
-        (-1, "2026-11-22"),
-        (3, "2026-11-26"),
-        (-20_000, "1972-02-20"),
-    ] {
+    for (days, today) in [(1, "2026-11-24"), (5, "2026-11-28"), (26_000, "2098-01-29")] {
         for user in [CASHIER, MANAGER] {
             let mut shop = Setup::tunisia().build();
+            // The server was last heard from two days before the shift.
+            shop.advance_days(2);
             shop.open();
             shop.close_exact();
             shop.sign_in(user);
             shop.set_wall_ms(START_WALL_MS + days * day);
-            let params = json!({"last": "2026-11-23", "today": today});
+            let params = json!({"last": "2026-11-25", "today": today});
             shop.refused_with(opening(None), RefusalCode::DateApprovalRequired, params);
             shop.ok(opening(Some(approval())));
             let opened = shop.facts().into_iter().rev().find_map(|fact| match fact {
@@ -192,6 +190,84 @@ fn a_trading_day_that_goes_back_or_jumps_needs_a_managers_pin() {
         shop.advance_days(days);
         shop.ok(opening(None));
     }
+}
+
+#[test]
+fn a_clock_before_what_the_server_said_neither_stops_a_sale_nor_dates_it() {
+    let day = 86_400_000;
+    for wall in [0, -day, START_WALL_MS - 3_650 * day, i64::MIN, i64::MAX] {
+        // Before the first shift the day is that of the last word of the server.
+        let mut shop = Setup::tunisia().build();
+        shop.set_wall_ms(wall);
+        shop.sign_in(CASHIER);
+        assert_eq!(shop.scan(BALL).total_minor, 29_500, "{wall}");
+        shop.refused_with(
+            Command::ScanCode {
+                code: FUTURE.to_owned(),
+            },
+            RefusalCode::NoPrice,
+            json!({"sku": FUTURE}),
+        );
+        shop.ok(opening(None));
+        assert_eq!(
+            shop.status().shift.expect("a shift").business_date,
+            "2026-11-23"
+        );
+        shop.pay_cash(None);
+        shop.close_exact();
+        // After a shift of a later day it is that day.
+        shop.set_wall_ms(START_WALL_MS + 2 * day);
+        shop.sign_in(CASHIER);
+        shop.ok(opening(None));
+        shop.close_exact();
+        shop.set_wall_ms(wall);
+        shop.sign_in(CASHIER);
+        shop.ok(opening(None));
+        shop.scan(TEE);
+        shop.pay_cash(None);
+        assert_eq!(
+            shop.status().shift.expect("a shift").business_date,
+            "2026-11-25"
+        );
+        shop.close_exact();
+        shop.verify_clean();
+    }
+}
+
+#[test]
+fn a_till_that_was_enrolled_with_a_clock_at_1970_sells() {
+    let mut shop = Setup::tunisia().unenrolled();
+    let real = shop.now().wall_ms;
+    shop.set_wall_ms(0);
+    shop.enrol();
+    shop.set_wall_ms(real);
+    shop.receive_everything();
+    shop.set_wall_ms(1_000);
+    shop.open();
+    shop.scan(BALL);
+    shop.pay_cash(None);
+    shop.close_exact();
+    shop.verify_clean();
+}
+
+#[test]
+fn a_clock_at_2099_sells_at_the_latest_prices() {
+    let mut shop = Setup::tunisia().build();
+    shop.set_wall_ms(4_070_908_800_000);
+    shop.open();
+    shop.scan(BALL);
+    shop.pay_cash(None);
+    shop.close_exact();
+    // Back at the right time a manager confirms the day that seems to go back.
+    shop.set_wall_ms(START_WALL_MS);
+    shop.sign_in(CASHIER);
+    let refused = shop.refused(opening(None));
+    assert_eq!(refused.code, RefusalCode::DateApprovalRequired);
+    shop.ok(opening(Some(approval())));
+    shop.scan(BALL);
+    shop.pay_cash(None);
+    shop.close_exact();
+    shop.verify_clean();
 }
 
 #[test]
