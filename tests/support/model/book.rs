@@ -411,8 +411,8 @@ fn minute(wall: i64) -> String {
     local.format("%Y-%m-%d %H:%M").to_string()
 }
 
-fn today(now: &Now) -> NaiveDate {
-    let local = DateTime::from_timestamp_millis(now.wall_ms + 3_600_000).unwrap_or_default();
+fn date_of(wall_ms: i64) -> NaiveDate {
+    let local = DateTime::from_timestamp_millis(wall_ms + 3_600_000).unwrap_or_default();
     local.date_naive()
 }
 

@@ -10,9 +10,7 @@ use serde_json::json;
 use testkit::shop::Country;
 use till::door::{Approval, DiscountInput, RefusalCode, TenderInput};
 
-use super::{
-    Answered, Body, BodyLine, Model, Receipt, Tax, WrongRule, beside_receipt, day, today, typed,
-};
+use super::{Answered, Body, BodyLine, Model, Receipt, Tax, WrongRule, beside_receipt, day, typed};
 use crate::model::cart::{
     AMOUNT_MAX, Cart, Line, QUANTITY_MAX, Settled, Tender, due, hold_discounts, price, settle,
 };
@@ -26,7 +24,9 @@ impl Model {
         quantity: i64,
         now: &Now,
     ) -> Result<Line, RefusalCode> {
-        let date = self.shift().map_or_else(|| today(now), |shift| shift.date);
+        let date = self
+            .shift()
+            .map_or_else(|| self.today(now), |shift| shift.date);
         let articles = &self.articles;
         let article = &articles[sku];
         let mut prices = article.prices.iter().rev();

@@ -5,17 +5,27 @@ use domain::event::{CashMovement, PeriodKind};
 use domain::ids::UserId;
 use domain::time::Now;
 use serde_json::json;
-use testkit::shop::{CASHIER, LEFT, MANAGER};
+use testkit::shop::{CASHIER, LEFT, MANAGER, START_WALL_MS};
 use till::door::{Approval, Pieces, RefusalCode};
 
 use super::{
-    Answered, Model, Period, Report, Shift, Tally, WrongRule, counted, minute, period_name,
-    stamps_shown, taxes_shown, today, typed,
+    Answered, Model, Period, Report, Shift, Tally, WrongRule, counted, date_of, minute,
+    period_name, stamps_shown, taxes_shown, typed,
 };
 use crate::model::cart::AMOUNT_MAX;
 
 impl Model {
     // The drawer.
+
+    /// The date of the clock, unless the server was heard from on a later one: then the later of that and the last
+    /// trading day.
+    pub(super) fn today(&self, now: &Now) -> NaiveDate {
+        let (shown, heard) = (date_of(now.wall_ms), date_of(START_WALL_MS));
+        if shown >= heard {
+            return shown;
+        }
+        self.last_date.map_or(heard, |last| last.max(heard))
+    }
 
     pub(super) fn open(
         &mut self,
@@ -39,7 +49,7 @@ impl Model {
         let date = match under_way {
             Some(date) => date,
             None => {
-                let date = today(now);
+                let date = self.today(now);
                 let ahead = self.last_date.map_or(0, |last| (date - last).num_days());
                 if !(0..=2).contains(&ahead) {
                     let approval = approval.ok_or(RefusalCode::DateApprovalRequired)?;
@@ -162,7 +172,7 @@ impl Model {
         if !self.shifts.is_empty() {
             return Err(RefusalCode::ShiftOpen);
         }
-        match self.close_ended(today(now), now) {
+        match self.close_ended(self.today(now), now) {
             0 => Err(RefusalCode::NothingToClose),
             _ => Ok(json!({"type": "Done"})),
         }
