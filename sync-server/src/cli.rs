@@ -4,6 +4,7 @@
 mod catalogue;
 mod serve;
 mod setup;
+mod stock;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -50,6 +51,15 @@ enum Command {
     /// Staff and administrators.
     #[command(subcommand)]
     User(setup::UserCommand),
+    /// How stock is guarded, and who may sell what is strict.
+    #[command(subcommand)]
+    Stock(stock::StockCommand),
+    /// Journals of tills.
+    #[command(subcommand)]
+    Stream(stock::StreamCommand),
+    /// What was settled by itself and a person should look at.
+    #[command(subcommand)]
+    Incident(stock::IncidentCommand),
     /// Import a catalogue from CSV: ours, or Shopify's product export.
     Import(catalogue::ImportArgs),
     /// Check tenants' files against their own events.
@@ -117,6 +127,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Store(command) => setup::store(&context, command),
         Command::Device(command) => setup::device(&context, command),
         Command::User(command) => setup::user(&context, command),
+        Command::Stock(command) => stock::stock(&context, command),
+        Command::Stream(command) => stock::stream(&context, command),
+        Command::Incident(command) => stock::incident(&context, command),
         Command::Import(args) => catalogue::import(&context, &args),
         Command::Verify(args) => catalogue::verify(&context, &args),
     };

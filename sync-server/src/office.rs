@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use domain::catalog::Names;
-use domain::ids::{StoreId, TenantId};
+use domain::ids::{IncidentId, StoreId, TenantId};
 use domain::money::Currency;
 use domain::quantity::Quantity;
 use domain::time::BusinessDate;
@@ -52,6 +52,8 @@ pub(crate) fn routes(data: DataDir, tenants: Arc<Tenants>, clock: Clock, secure:
         .route("/office/api/takings", get(takings))
         .route("/office/api/accounts", get(accounts))
         .route("/office/api/tills", get(tills))
+        .route("/office/api/incidents", get(incidents))
+        .route("/office/api/incidents/resolve", post(resolve))
         .layer(DefaultBodyLimit::max(LOGIN_BYTES_MAX))
         .with_state(Office {
             data,
@@ -75,6 +77,10 @@ enum OfficeError {
     Blocked { after_ms: i64 },
     /// The request came from another site, or is no JSON.
     BadRequest,
+    /// There is no such incident, or somebody has resolved it.
+    NotOpen,
+    /// The note is empty, too long or holds what cannot be printed.
+    BadNote,
     /// Something failed inside.
     Internal,
 }
@@ -117,6 +123,8 @@ impl IntoResponse for OfficeError {
             OfficeError::SignIn | OfficeError::WrongPassword => StatusCode::UNAUTHORIZED,
             OfficeError::Blocked { .. } => StatusCode::TOO_MANY_REQUESTS,
             OfficeError::BadRequest => StatusCode::BAD_REQUEST,
+            OfficeError::NotOpen => StatusCode::CONFLICT,
+            OfficeError::BadNote => StatusCode::UNPROCESSABLE_ENTITY,
             OfficeError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (status, axum::Json(self)).into_response()
@@ -406,11 +414,7 @@ async fn accounts(State(office): State<Office>, headers: HeaderMap) -> Response 
         Ok(Accounts {
             closings: hub.closings(CLOSINGS_SHOWN)?,
             balances: hub.balances()?,
-            stores: hub
-                .stores()?
-                .into_iter()
-                .map(|store| (store.store, store.name))
-                .collect(),
+            stores: store_names(hub)?,
         })
     });
     respond(reply.await)
@@ -433,6 +437,73 @@ async fn tills(State(office): State<Office>, headers: HeaderMap) -> Response {
         })
     });
     respond(reply.await)
+}
+
+/// Incidents shown at once.
+const INCIDENTS_SHOWN: u32 = 100;
+
+#[derive(Debug, Deserialize)]
+struct IncidentsQuery {
+    /// Those that somebody has looked at too.
+    #[serde(default)]
+    all: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Incidents {
+    rows: Vec<hub::IncidentLine>,
+    stores: BTreeMap<StoreId, Names>,
+}
+
+async fn incidents(
+    State(office): State<Office>,
+    headers: HeaderMap,
+    Query(query): Query<IncidentsQuery>,
+) -> Response {
+    let reply = signed_in(&office, &headers, move |hub, _, _| {
+        Ok(Incidents {
+            rows: hub.incidents(!query.all, INCIDENTS_SHOWN)?,
+            stores: store_names(hub)?,
+        })
+    });
+    respond(reply.await)
+}
+
+#[derive(Debug, Deserialize)]
+struct Resolve {
+    incident: IncidentId,
+    note: String,
+}
+
+/// Answers with what is still open.
+async fn resolve(State(office): State<Office>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Err(error) = check_same_site(&headers) {
+        return error.into_response();
+    }
+    let reply = signed_in(&office, &headers, move |hub, name, now| {
+        let asked: Resolve = serde_json::from_slice(&body).map_err(|_| OfficeError::BadRequest)?;
+        // Who says so stands in the fact; the hub cleans and bounds the whole.
+        let note = match asked.note.trim() {
+            "" => String::new(),
+            note => format!("{note} ({name})"),
+        };
+        hub.resolve_incident(asked.incident, &note, now)
+            .map_err(|error| match error {
+                AdminError::Unknown { .. } => OfficeError::NotOpen,
+                AdminError::BadText { .. } => OfficeError::BadNote,
+                other => other.into(),
+            })?;
+        Ok(Incidents {
+            rows: hub.incidents(true, INCIDENTS_SHOWN)?,
+            stores: store_names(hub)?,
+        })
+    });
+    respond(reply.await)
+}
+
+fn store_names(hub: &Hub) -> OfficeResult<BTreeMap<StoreId, Names>> {
+    let stores = hub.stores()?.into_iter();
+    Ok(stores.map(|store| (store.store, store.name)).collect())
 }
 
 fn cookie_of(headers: &HeaderMap) -> Option<(TenantId, String)> {

@@ -47,6 +47,7 @@ fn help_is_what_was_agreed() {
         &["tenant"],
         &["tenant", "create"],
         &["tenant", "list"],
+        &["tenant", "restored"],
         &["store"],
         &["store", "create"],
         &["store", "list"],
@@ -63,6 +64,15 @@ fn help_is_what_was_agreed() {
         &["user", "set-pin"],
         &["user", "set-password"],
         &["import"],
+        &["stock"],
+        &["stock", "class"],
+        &["stock", "rights"],
+        &["stream"],
+        &["stream", "list"],
+        &["stream", "seal"],
+        &["incident"],
+        &["incident", "list"],
+        &["incident", "resolve"],
         &["verify"],
         &["demo"],
     ];
@@ -559,4 +569,126 @@ fn a_new_folder_is_its_owners_alone() {
         let mode = std::fs::metadata(&made).expect("made").permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "{}", made.display());
     }
+}
+
+#[test]
+fn an_article_is_guarded_and_a_restored_file_says_so() {
+    let dir = tempfile::tempdir().expect("directory");
+    let data = dir.path();
+    let t = ["--tenant", "sport"];
+    let tenant = [
+        "tenant", "create", t[0], t[1], "--chain", "Sport", "--admin", "Leila",
+    ];
+    json(data, &tenant, "", 0);
+    let store = [
+        "store",
+        "create",
+        t[0],
+        t[1],
+        "--store",
+        "LM",
+        "--name",
+        "M",
+        "--country",
+        "TN",
+    ];
+    json(data, &store, "", 0);
+    let file = data.join("catalogue.csv");
+    let csv = "style,name_fr,tax,sku,price:TN,stock:LM\nPOP,Concert,standard,POP-1,40.000,3\n";
+    std::fs::write(&file, csv).expect("file");
+    let path = file.to_str().expect("path");
+    json(
+        data,
+        &["import", t[0], t[1], path, "--opening-stock"],
+        "",
+        0,
+    );
+
+    let rights = ["stock", "rights", t[0], t[1], "--sku", "POP-1"];
+    assert_eq!(json(data, &rights, "", 0)["places"], serde_json::json!([]));
+    let class = |sku: &'static str, more: &[&'static str]| {
+        let mut args = vec!["stock", "class", t[0], t[1], "--sku", sku, "--class"];
+        args.extend(more);
+        args
+    };
+    assert_eq!(
+        json(data, &class("NONE", &["strict"]), "", 1)["error"],
+        "no SKU NONE"
+    );
+    assert_eq!(
+        json(
+            data,
+            &class("POP-1", &["strict", "--location", "XX"]),
+            "",
+            1
+        )["error"],
+        "no location XX"
+    );
+    let usage = server(data, &class("POP-1", &["loose"]), "");
+    assert_eq!(usage.status.code(), Some(2));
+    let set = json(
+        data,
+        &class("POP-1", &["strict", "--location", "LM"]),
+        "",
+        0,
+    );
+    assert_eq!(set["class"], "strict");
+    assert_eq!(
+        json(data, &rights, "", 0)["places"],
+        serde_json::json!([
+            { "location": "LM", "on_hand": 3_000, "free": 3_000, "promised": 0, "holders": [] }
+        ])
+    );
+    let text = server(data, &rights, "");
+    assert_eq!(
+        String::from_utf8_lossy(&text.stdout),
+        "LM  3 on hand, 3 free, 0 promised\n"
+    );
+
+    let seal = |stream: &'static str| {
+        [
+            "stream", "seal", t[0], t[1], "--stream", stream, "--reason", "lost",
+        ]
+    };
+    let unknown = json(data, &seal("00000000000000000000000000000001"), "", 1);
+    assert_eq!(
+        unknown["error"],
+        "no stream 00000000000000000000000000000001"
+    );
+    let usage = server(data, &seal("short"), "");
+    assert_eq!(usage.status.code(), Some(2));
+
+    let list = ["incident", "list", t[0], t[1]];
+    let none = server(data, &list, "");
+    assert_eq!(String::from_utf8_lossy(&none.stdout), "none\n");
+    assert_eq!(
+        json(data, &["tenant", "restored", t[0], t[1]], "", 0)["epoch"],
+        2
+    );
+    let raised = json(data, &list, "", 0);
+    assert_eq!(raised["incidents"][0]["kind"], "server_restored");
+    let id = raised["incidents"][0]["incident"].as_str().expect("an id");
+    let resolve = |note| {
+        [
+            "incident",
+            "resolve",
+            t[0],
+            t[1],
+            "--incident",
+            id,
+            "--note",
+            note,
+        ]
+    };
+    assert_eq!(
+        json(data, &resolve(" \u{7} "), "", 1)["error"],
+        "the note cannot be used"
+    );
+    json(data, &resolve("the shops were rung up"), "", 0);
+    let again = json(data, &resolve("twice"), "", 1);
+    assert_eq!(again["error"], format!("no open incident {id}"));
+    assert_eq!(json(data, &list, "", 0)["incidents"], serde_json::json!([]));
+    let all = json(data, &[&list[..], &["--all"]].concat(), "", 0);
+    assert_eq!(all["incidents"][0]["note"], "the shops were rung up");
+    assert_eq!(json(data, &["verify", t[0], t[1]], "", 0)["ok"], true);
 }

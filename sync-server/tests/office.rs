@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use domain::event::IncidentKind;
 use domain::ids::TenantId;
 use serde_json::{Value, json};
 use sync_server::{DataDir, Running, ServerConfig, demo, system_clock};
@@ -119,11 +120,13 @@ impl Office {
     }
 }
 
-const PRIVATE: [&str; 4] = [
+const PRIVATE: [&str; 6] = [
     "/office/api/me",
     "/office/api/stock",
     "/office/api/takings",
     "/office/api/tills",
+    "/office/api/accounts",
+    "/office/api/incidents",
 ];
 
 #[test]
@@ -177,6 +180,62 @@ fn every_reason_to_set_an_event_aside_has_a_text() {
     for code in hub::QUARANTINE_CODES.iter().chain(&["other_branch"]) {
         assert!(texts[format!("aside_{code}")].is_string(), "{code}");
     }
+}
+
+#[test]
+fn every_kind_of_incident_has_a_text() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../ui/i18n/fr/office.json");
+    let texts: Value =
+        serde_json::from_str(&std::fs::read_to_string(page).expect("texts")).expect("json");
+    for kind in IncidentKind::ALL {
+        let code = serde_json::to_value(kind).expect("json");
+        let code = code.as_str().expect("a text");
+        assert!(texts[format!("kind_{code}")].is_string(), "{code}");
+    }
+}
+
+#[test]
+fn an_administrator_resolves_an_incident_once() {
+    let office = Office::start();
+    let cookie = office.cookie();
+    let headers = [("cookie", cookie.as_str())];
+    let listed = |path: &str| office.get(path, &cookie).json()["rows"].clone();
+    assert_eq!(listed("/office/api/incidents"), json!([]));
+    let data = DataDir::existing(office.dir.path()).expect("data");
+    let tenant = TenantId::new(demo::TENANT).expect("tenant");
+    let mut hub = data.hub(&tenant).expect("hub");
+    hub.raise_epoch(&system_clock()()).expect("epoch");
+    let open = listed("/office/api/incidents");
+    assert_eq!(open[0]["kind"], "server_restored");
+    let resolve = |incident: &Value, note: &str| {
+        let body = json!({ "incident": incident, "note": note });
+        let reply = office.post("/office/api/incidents/resolve", &headers, &body);
+        (reply.status, reply.json())
+    };
+    let id = &open[0]["incident"];
+    for note in ["", "  ", &"x".repeat(300)] {
+        assert_eq!(resolve(id, note), (422, json!({ "code": "bad_note" })));
+    }
+    for body in [json!({}), json!({ "incident": "x", "note": "y" })] {
+        let reply = office.post("/office/api/incidents/resolve", &headers, &body);
+        assert_eq!(reply.status, 400);
+    }
+    let stranger = json!({ "incident": id, "note": "y" });
+    let reply = office.post("/office/api/incidents/resolve", &[], &stranger);
+    assert_eq!(reply.status, 401);
+    let evil = [
+        ("cookie", cookie.as_str()),
+        ("origin", "http://evil.example"),
+    ];
+    let reply = office.post("/office/api/incidents/resolve", &evil, &stranger);
+    assert_eq!(reply.status, 400);
+    assert_eq!(listed("/office/api/incidents"), open);
+
+    let (status, left) = resolve(id, "the shops were rung up");
+    assert_eq!((status, &left["rows"]), (200, &json!([])));
+    assert_eq!(resolve(id, "again"), (409, json!({ "code": "not_open" })));
+    let all = listed("/office/api/incidents?all=true");
+    assert_eq!(all[0]["note"], "the shops were rung up (admin)");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //
 // Needs ui/dist (npm run build in ui/) and the programs hanout-server and hanout-till in HANOUT_BIN_DIR (default
 // target/debug). Pictures go to target/e2e/. Prints `N passed, N failed`; exits with 1 when something failed.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -234,6 +234,19 @@ async function sale(browser, { lang, width, height, name }) {
     await office.click('[data-testid="tab-tills"]');
     await office.waitForSelector('[data-testid="till-row-LM-01"]', { timeout: DEADLINE_MS });
     await picture('11-office-tills', office);
+
+    // A restored server has an incident, which goes when somebody says what was done.
+    await office.click('[data-testid="tab-incidents"]');
+    await office.waitForSelector('.empty', { timeout: DEADLINE_MS });
+    execFileSync(join(bin, 'hanout-server'), ['--data', join(scratch, 'server'), 'tenant', 'restored', '--tenant', 'atlas']);
+    await office.waitForSelector('[data-testid="incident-server_restored"]', { timeout: DEADLINE_MS });
+    await office.fill('[data-testid="incident-note"]', 'LM 01');
+    await picture('11-office-incidents', office);
+    await office.click('[data-testid="incident-resolve"]');
+    await office.waitForSelector('.empty', { timeout: DEADLINE_MS });
+    await office.click('[data-testid="incidents-all"]');
+    await office.waitForSelector('[data-testid="incident-server_restored"]', { timeout: DEADLINE_MS });
+    await until('the till has heard of the restored server', async () => await data('sync-pill', 'state') === 'online' && await data('sync-pill', 'unsynced') === '0');
 
     // Without the server it sells on, and says how much waits.
     away = true;

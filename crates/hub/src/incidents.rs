@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::fold::Folded;
 use crate::lifecycle::{Hub, Identity};
-use crate::office::variant_by_id;
+use crate::office::{record_of, variant_by_id};
 use crate::rights::{standing, write_fact};
 use crate::shops::{AdminError, unknown};
 use crate::store::{IncidentRow, Place, StockKey, StoreError, StoreResult, Tx};
@@ -42,14 +42,33 @@ pub struct IncidentLine {
     pub till: Option<TillId>,
     /// Stream that it is about.
     pub stream: Option<StreamId>,
-    /// The events that led to it.
-    pub story: Vec<StreamPos>,
+    /// The events that led to it, the oldest first.
+    pub story: Vec<StoryLine>,
     /// When it was raised, milliseconds since 1970 by the server's clock.
     pub raised: i64,
     /// What was done; none while it is open.
     pub note: Option<String>,
     /// When that was.
     pub resolved: Option<i64>,
+}
+
+/// An event of an incident's story.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoryLine {
+    /// Stream.
+    pub stream: StreamId,
+    /// Place in it.
+    pub seq: u64,
+    /// Store of its till; none for the hub's own stream.
+    pub store: Option<StoreId>,
+    /// Its till.
+    pub till: Option<TillId>,
+    /// Kind of the event; none when it cannot be read.
+    pub kind: Option<String>,
+    /// Number of the receipt or slip that it is, if it is one.
+    pub number: Option<String>,
+    /// Clock of its writer, milliseconds since 1970.
+    pub wall: Option<i64>,
 }
 
 /// An incident that is about nothing in particular yet.
@@ -229,6 +248,10 @@ fn incident_line(tx: &Tx<'_>, row: IncidentRow) -> StoreResult<IncidentLine> {
         Some(variant) => variant_by_id(tx, variant)?,
         None => None,
     };
+    let mut story = Vec::new();
+    for at in raised.story {
+        story.push(story_line(tx, at)?);
+    }
     Ok(IncidentLine {
         incident: raised.incident,
         kind: raised.kind,
@@ -239,9 +262,29 @@ fn incident_line(tx: &Tx<'_>, row: IncidentRow) -> StoreResult<IncidentLine> {
         store: stream.as_ref().and_then(|row| row.store.clone()),
         till: stream.and_then(|row| row.till),
         stream: raised.stream,
-        story: raised.story,
+        story,
         raised: row.wall,
         note: row.note,
         resolved: row.resolved,
+    })
+}
+
+fn story_line(tx: &Tx<'_>, StreamPos { stream, seq }: StreamPos) -> StoreResult<StoryLine> {
+    let row = tx.stream(stream)?;
+    let record = tx
+        .event_bytes(stream, seq)?
+        .and_then(|bytes| record_of(&bytes));
+    let (kind, number, wall) = match record {
+        Some(record) => (Some(record.kind), record.number, Some(record.wall)),
+        None => (None, None, None),
+    };
+    Ok(StoryLine {
+        stream,
+        seq,
+        store: row.as_ref().and_then(|row| row.store.clone()),
+        till: row.and_then(|row| row.till),
+        kind,
+        number,
+        wall,
     })
 }

@@ -28,7 +28,7 @@ pub use accept::{ANCHOR_AHEAD_MS_MAX, QUARANTINE_CODES};
 pub use devices::{CODE_LIFE_MS, DeviceAuth, PendingDevice};
 pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
 pub use domain::time::{Boot, Now};
-pub use incidents::IncidentLine;
+pub use incidents::{IncidentLine, StoryLine};
 pub use lifecycle::{Hub, NewTenant};
 pub use office::{
     BalanceLine, ClosingLine, OptionValue, SetAsideLine, SignInError, StockLine, StockPage,
@@ -38,7 +38,9 @@ pub use promises::{
     PICK_MS, PROMISE_LINES_MAX, PROMISE_MS_MAX, PromiseAnswer, PromiseError, PromiseLine,
     PromiseRequest, PromiseState, Shortage,
 };
-pub use rights::{DEMAND_MS, LEASE_MS, ONLINE_MS, RECLAIM_MARGIN_MS, RightsView, WANT_MS};
+pub use rights::{
+    DEMAND_MS, HolderLine, LEASE_MS, ONLINE_MS, PlaceRights, RECLAIM_MARGIN_MS, RightsView, WANT_MS,
+};
 pub use shops::AdminError;
 pub use store::StoreError;
 pub use verify::{FeedReport, VerifyReport};

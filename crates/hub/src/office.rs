@@ -182,6 +182,8 @@ pub struct StreamLine {
     pub witness: Option<StreamHead>,
     /// Last event received.
     pub head_seq: u64,
+    /// Why it is not waited for any more: `superseded`, `retired`, `lost` or `stolen`.
+    pub sealed: Option<String>,
 }
 
 /// An event of a till that was kept but is in no sum.
@@ -241,6 +243,7 @@ fn streams_of(
                 previous: opened.previous,
                 witness: opened.witness,
                 head_seq: row.head_seq,
+                sealed: tx.seal(row.stream)?.map(|seal| seal.reason),
             });
         }
     }
@@ -590,31 +593,48 @@ impl Hub {
 /// None for an event of the server's own stream, which no till wrote.
 fn set_aside_line(row: &AsideRow) -> Option<SetAsideLine> {
     let (store, till) = (row.store.clone()?, row.till.clone()?);
-    let event = Event::decode(&row.bytes).ok().map(|event| {
-        let original = match event.fact() {
-            Ok(Fact::Adopted(adopted)) => adopted.original(),
-            _ => None,
-        };
-        original.map_or(event, |original| original.event)
-    });
-    let number = event.as_ref().and_then(|event| {
-        Some(match event.fact().ok()? {
-            Fact::SaleCompleted(sale) => sale.number,
-            Fact::Reversed(reversed) => reversed.mirror.number,
-            Fact::CashMoved(moved) => moved.slip.number,
-            Fact::DrawerOpened(opened) => opened.slip?.number,
-            _ => return None,
-        })
-    });
+    let record = record_of(&row.bytes);
     Some(SetAsideLine {
         store,
         till,
         series: row.stream.series(),
         seq: row.seq,
         code: row.code.clone().unwrap_or_else(|| OTHER_BRANCH.to_owned()),
-        kind: event.map(|event| event.kind),
-        number,
+        kind: record.as_ref().map(|record| record.kind.clone()),
+        number: record.and_then(|record| record.number),
         received: row.recv,
+    })
+}
+
+/// What the bytes of an event say of it to somebody who looks for it in a store.
+pub(crate) struct Record {
+    /// Kind of the event, of the one inside an adopting one.
+    pub kind: String,
+    /// Number of the receipt or slip that it is, if it is one.
+    pub number: Option<String>,
+    /// Clock of its writer, milliseconds since 1970.
+    pub wall: i64,
+}
+
+/// None when the bytes cannot be read.
+pub(crate) fn record_of(bytes: &[u8]) -> Option<Record> {
+    let event = Event::decode(bytes).ok()?;
+    let original = match event.fact() {
+        Ok(Fact::Adopted(adopted)) => adopted.original(),
+        _ => None,
+    };
+    let event = original.map_or(event, |original| original.event);
+    let number = event.fact().ok().and_then(|fact| match fact {
+        Fact::SaleCompleted(sale) => Some(sale.number),
+        Fact::Reversed(reversed) => Some(reversed.mirror.number),
+        Fact::CashMoved(moved) => Some(moved.slip.number),
+        Fact::DrawerOpened(opened) => Some(opened.slip?.number),
+        _ => None,
+    });
+    Some(Record {
+        kind: event.kind,
+        number,
+        wall: event.wall,
     })
 }
 

@@ -10,7 +10,7 @@ use domain::catalog::Variant;
 use domain::entropy::Entropy;
 use domain::escrow::{self, Rights, Tally, grant_message, target, wants_more};
 use domain::event::{ALL_ZONES, Fact, MAIN_ZONE, RightsLine, RightsMoved, StreamPos};
-use domain::ids::{LocationId, StoreId, StreamId, VariantId};
+use domain::ids::{LocationId, StoreId, StreamId, TillId, VariantId};
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef, Moved};
 use domain::time::Now;
@@ -20,7 +20,7 @@ use crate::accept::ANCHOR_AHEAD_MS_MAX;
 use crate::fold::{Fold, FoldError, Origin};
 use crate::lifecycle::{Hub, Identity, epoch};
 use crate::own_stream::append;
-use crate::shops::from_row;
+use crate::shops::{AdminError, from_row, unknown};
 use crate::store::{
     DeviceRow, EdgeRow, KeptMovement, Place, SeenRow, StockKey, StoreError, StoreResult, StreamRow,
     Tx,
@@ -77,7 +77,80 @@ pub struct RightsView {
     pub by_stream: BTreeMap<StreamId, Quantity>,
 }
 
+/// A strict variant at a location: what is there, and who may sell it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PlaceRights {
+    /// Location.
+    pub location: LocationId,
+    /// Thousandths on hand as far as is known.
+    pub on_hand: Quantity,
+    /// What may still be granted or promised; below zero more was given away than there is.
+    pub free: Quantity,
+    /// What open promises hold.
+    pub promised: Quantity,
+    /// Streams of tills that may still sell some.
+    pub holders: Vec<HolderLine>,
+}
+
+/// What a till's stream may still sell of a strict variant.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HolderLine {
+    /// Stream.
+    pub stream: StreamId,
+    /// Store of its till.
+    pub store: Option<StoreId>,
+    /// Its till.
+    pub till: Option<TillId>,
+    /// How much, thousandths.
+    pub quantity: Quantity,
+    /// Whether the stream is sealed: only a report of it or a count brings this back.
+    pub sealed: bool,
+}
+
 impl Hub {
+    /// Who may sell a SKU, at each location where it is strict.
+    ///
+    /// # Errors
+    /// [`AdminError::Unknown`] SKU.
+    pub fn rights_of(&self, sku: &str) -> Result<Vec<PlaceRights>, AdminError> {
+        let own = self.identity.stream;
+        self.store.read(|tx| {
+            let row = tx.variant_by_sku(sku)?.ok_or_else(|| unknown("SKU", sku))?;
+            let mut places = Vec::new();
+            for location in tx.locations()?.into_keys() {
+                let place = (row.variant, location);
+                if !tx.is_strict(&place)? {
+                    continue;
+                }
+                let standing = standing(tx, own, &place)?;
+                let mut holders = Vec::new();
+                for (stream, tally) in &standing.tallies {
+                    let quantity = tally.outstanding();
+                    if quantity <= Quantity::ZERO {
+                        continue;
+                    }
+                    let holder = tx.stream(*stream)?;
+                    holders.push(HolderLine {
+                        stream: *stream,
+                        store: holder.as_ref().and_then(|row| row.store.clone()),
+                        till: holder.and_then(|row| row.till),
+                        quantity,
+                        sealed: tx.seal(*stream)?.is_some(),
+                    });
+                }
+                let on_hand = tx.zones(place.0, &place.1)?.into_iter();
+                places.push(PlaceRights {
+                    location: place.1,
+                    on_hand: Quantity(on_hand.map(|(_, state)| state.quantity.0).sum()),
+                    free: standing.free,
+                    promised: standing.promised,
+                    holders,
+                });
+            }
+            Ok(places)
+        })
+    }
+
     /// What is free, granted and promised of a variant at a location.
     ///
     /// # Errors

@@ -40,6 +40,12 @@ pub enum TenantCommand {
     },
     /// List tenants.
     List,
+    /// Say that the tenant's file came back from a backup: tills send again what it lost, and strict articles are
+    /// neither granted nor promised before they have.
+    Restored {
+        #[command(flatten)]
+        tenant: TenantArg,
+    },
 }
 
 pub(super) fn tenant(context: &Context, command: TenantCommand) -> anyhow::Result<Output> {
@@ -79,6 +85,16 @@ pub(super) fn tenant(context: &Context, command: TenantCommand) -> anyhow::Resul
                 rows.push(json!({ "tenant": tenant, "chain": hub.chain(), "epoch": hub.epoch()? }));
             }
             Output::new(text, json!({ "ok": true, "tenants": rows }))
+        }
+        TenantCommand::Restored { tenant } => {
+            let epoch = context
+                .data
+                .hub(&tenant.tenant)?
+                .raise_epoch(&context.now)?;
+            Output::new(
+                format!("epoch {epoch}; tills send again what this file lost\n"),
+                json!({ "ok": true, "epoch": epoch }),
+            )
         }
     }
 }

@@ -21,6 +21,15 @@ export interface TillLine {
 export interface SetAsideLine { store: string; till: string; series: string; seq: number; code: string; kind: string | null; number: string | null; received: number }
 export interface Tills { server_time: number; rows: TillLine[]; set_aside: SetAsideLine[] }
 
+/** An event that led to an incident; without a till it is the server's own. */
+export interface StoryLine { stream: string; seq: number; store: string | null; till: string | null; kind: string | null; number: string | null; wall: number | null }
+/** What was settled by itself and a person should look at. */
+export interface IncidentLine {
+  incident: string; kind: string; location: string | null; sku: string | null; quantity: number | null; store: string | null; till: string | null;
+  story: StoryLine[]; raised: number; note: string | null; resolved: number | null;
+}
+export interface Incidents { rows: IncidentLine[]; stores: Record<string, Names> }
+
 /** Why the server did not answer as asked: `unreachable`, or a code of its own. */
 export class OfficeRefusal {
   constructor(readonly code: string, readonly after_ms: number) {}
@@ -55,4 +64,6 @@ export const api = {
   takings: (date: string | null) => get<Takings>('takings' + (date ? '?date=' + date : '')),
   accounts: () => get<Accounts>('accounts'),
   tills: () => get<Tills>('tills'),
+  incidents: (all: boolean) => get<Incidents>('incidents?all=' + all),
+  resolve: (incident: string, note: string) => post<Incidents>('incidents/resolve', { incident, note }),
 };

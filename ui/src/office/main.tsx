@@ -11,13 +11,13 @@ import { accountName } from '../shared/accounts';
 import { ageParts, formatAmount, formatTime } from '../shared/format';
 import { applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
 import { Empty, Icon, Langs, Ltr, Pill, Qty } from '../shared/parts';
-import { api, OfficeRefusal, type Accounts, type Me, type SetAsideLine, type StockPage, type Takings, type TillLine } from './api';
+import { api, OfficeRefusal, type Accounts, type IncidentLine, type Incidents, type Me, type SetAsideLine, type StockPage, type Takings, type TillLine } from './api';
 
 type Key = keyof typeof fr;
 const { t, tx } = catalogue<Key>({ fr, ar: ar satisfies Record<Key, unknown>, en: en satisfies Record<Key, unknown> });
 
-type Tab = 'stock' | 'takings' | 'accounts' | 'tills';
-const TABS: [Tab, Key][] = [['stock', 'tab_stock'], ['takings', 'tab_takings'], ['accounts', 'tab_accounts'], ['tills', 'tab_tills']];
+type Tab = 'stock' | 'takings' | 'accounts' | 'tills' | 'incidents';
+const TABS: [Tab, Key][] = [['stock', 'tab_stock'], ['takings', 'tab_takings'], ['accounts', 'tab_accounts'], ['tills', 'tab_tills'], ['incidents', 'tab_incidents']];
 const REFRESH_MS = 5000;
 const PAGE_ROWS = 50;
 /** A till that said nothing for this long is shown as silent. */
@@ -191,6 +191,49 @@ function TillList() {
       <td class="quiet"><Ltr>{row.app}</Ltr></td></tr>)}</tbody></table></div><SetAside rows={set_aside} stores={stores} /></section>;
 }
 
+const minuteOf = (wall: number) => <Ltr>{formatTime(new Date(wall).toISOString())}</Ltr>;
+
+/** Somebody's note of what was done; the row goes when the server has it. */
+function Resolve({ row, done }: { row: IncidentLine; done: (left: Incidents) => void }) {
+  const [note, setNote] = useState('');
+  const [sent, setSent] = useState(false);
+  const [failed, setFailed] = useState('');
+  return <form class="resolve" onSubmit={(event) => {
+    event.preventDefault();
+    if (sent) return;
+    setSent(true);
+    api.resolve(row.incident, note).then(done, (refusal: OfficeRefusal) => {
+      setSent(false);
+      if (refusal.code === 'not_open') setFailed(t('incident_not_open'));
+      else if (refusal.code === 'bad_note') setFailed(t('incident_bad_note'));
+      else heard(refusal);
+    });
+  }}>
+    <input data-testid="incident-note" dir="auto" aria-label={t('incident_note')} placeholder={t('incident_note')} maxLength={150} value={note} onInput={(event) => setNote(event.currentTarget.value)} />
+    <button type="submit" class="btn" data-testid="incident-resolve" disabled={sent || !note.trim()}>{t('incident_resolve')}</button>
+    {failed ? <span class="low" role="alert">{failed}</span> : null}
+  </form>;
+}
+
+function IncidentList() {
+  const [all, setAll] = useState(false);
+  // What is left after one was resolved, until the next answer.
+  const [left, setLeft] = useState<Incidents | null>(null);
+  const fresh = useFresh<Incidents>(() => api.incidents(all), [all]);
+  useEffect(() => setLeft(null), [fresh]);
+  const page = (!all && left) || fresh;
+  const till = (of: { store: string | null; till: string | null }) => of.till ? <Ltr>{of.store + '-' + of.till}</Ltr> : t('incident_server');
+  return <section>
+    <div class="tools"><div class="days">{[false, true].map((one) => <button key={String(one)} type="button" class={one === all ? 'btn on' : 'btn'} aria-pressed={one === all} data-testid={one ? 'incidents-all' : 'incidents-open'} onClick={() => setAll(one)}>{t(one ? 'incidents_all' : 'incidents_open')}</button>)}</div></div>
+    {!page ? <p class="quiet">{t('loading')}</p> : !page.rows.length ? <Empty icon="check" title={t('none_incidents')} /> : <div><p class="quiet">{t('incidents_hint')}</p>
+      <div class="cases">{page.rows.map((row) => <article key={row.incident} class="case" data-testid={'incident-' + row.kind} data-incident={row.incident}>
+        <h2>{t(('kind_' + row.kind) as Key)}</h2>
+        <p>{row.sku ? <span>{row.quantity !== null ? <Qty of={row.quantity} /> : null}{' × '}<Ltr>{row.sku}</Ltr>{' · '}</span> : null}{row.location ? <span>{nameOf(page.stores[row.location] || { fr: row.location })}{' · '}</span> : null}{row.till ? <span>{till(row)}{' · '}</span> : null}<span class="quiet">{minuteOf(row.raised)}</span></p>
+        {row.story.length ? <ol class="quiet" aria-label={t('incident_story')}>{row.story.map((at) => <li key={at.stream + at.seq}>{at.wall !== null ? minuteOf(at.wall) : null}{' '}{till(at)}{' '}<Ltr>{at.number || at.kind || '#' + at.seq}</Ltr></li>)}</ol> : null}
+        {row.note === null ? <Resolve row={row} done={setLeft} /> : <p><b>{t('incident_done')}</b>{' '}<span dir="auto">{row.note}</span>{' '}{row.resolved !== null ? <span class="quiet">{minuteOf(row.resolved)}</span> : null}</p>}</article>)}</div></div>}
+  </section>;
+}
+
 function SignIn() {
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
@@ -230,14 +273,14 @@ function Office() {
       <Langs names={{ fr: 'FR', ar: 'ع', en: 'EN' }} pick={applyLang} />
       <button type="button" class="ib" aria-label={t('sign_out')} title={t('sign_out')} data-testid="office-sign-out" onClick={() => api.logout().then(() => { me.value = null; })}><Icon name="out" /></button></header>
     {unreachable.value ? <p class="away" role="alert"><Icon name="alert" />{t('unreachable')}</p> : null}
-    <main class="page">{tab.value === 'stock' ? <Stock /> : tab.value === 'takings' ? <TakingsOfDay /> : tab.value === 'accounts' ? <AccountsPage /> : <TillList />}</main>
+    <main class="page">{tab.value === 'stock' ? <Stock /> : tab.value === 'takings' ? <TakingsOfDay /> : tab.value === 'accounts' ? <AccountsPage /> : tab.value === 'tills' ? <TillList /> : <IncidentList />}</main>
   </div>;
 }
 
 function start(): void {
   applyLang(rememberedLang());
   const named = location.hash.slice(1);
-  if (named === 'takings' || named === 'accounts' || named === 'tills') tab.value = named;
+  if (named === 'takings' || named === 'accounts' || named === 'tills' || named === 'incidents') tab.value = named;
   const root = document.getElementById('app');
   if (root) render(<Office />, root);
   const who = () => api.me().then((answer) => {

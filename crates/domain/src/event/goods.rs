@@ -334,6 +334,25 @@ pub enum IncidentKind {
     ServerRestored,
 }
 
+impl IncidentKind {
+    /// Every one.
+    pub const ALL: [IncidentKind; 13] = [
+        IncidentKind::Oversold,
+        IncidentKind::SoldWithoutRight,
+        IncidentKind::RightsDeficit,
+        IncidentKind::PromiseAtRisk,
+        IncidentKind::StreamForked,
+        IncidentKind::StreamBehind,
+        IncidentKind::SealedStreamReported,
+        IncidentKind::RevokedDevice,
+        IncidentKind::ClockSuspect,
+        IncidentKind::Quarantined,
+        IncidentKind::ReversedTwice,
+        IncidentKind::DuplicateSuspect,
+        IncidentKind::ServerRestored,
+    ];
+}
+
 /// Body of [`super::Fact::IncidentRaised`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncidentRaised {
