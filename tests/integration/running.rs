@@ -149,8 +149,12 @@ impl Door for Offline {
 }
 
 fn start(data: &Path) -> (Runtime, Handle) {
+    start_polling(data, 200)
+}
+
+fn start_polling(data: &Path, poll_ms: u64) -> (Runtime, Handle) {
     let options = RuntimeOptions {
-        poll_ms: 200,
+        poll_ms,
         ..RuntimeOptions::new(data.to_owned(), "test")
     };
     let runtime = Runtime::start(options).expect("the till starts");
@@ -250,4 +254,30 @@ fn a_running_till_that_the_server_knows_better_goes_on_in_a_new_series() {
         assert_eq!(verified.first_bad, None);
         server.stop();
     }
+}
+
+#[test]
+fn a_till_that_hardly_polls_hears_of_what_head_office_changes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut server = Server::start(folder.path());
+    let (runtime, mut till) = start_polling(&folder.path().join("till"), 3_600_000);
+    enrol(&mut server, &mut till);
+    for name in ["Hanout Un", "Hanout Deux"] {
+        let mut stores = server.hub.stores().expect("stores");
+        let marsa = stores
+            .iter_mut()
+            .find(|store| store.store.as_str() == MARSA.code)
+            .expect("the till's store");
+        marsa.chain = name.to_owned();
+        server.hub.update_store(marsa).expect("updated");
+        wait_until(PATIENCE, "the new name of the chain", || {
+            let status = till.status();
+            status
+                .store
+                .is_some_and(|store| store.chain == name)
+                .then_some(())
+        });
+    }
+    runtime.shutdown();
+    server.stop();
 }

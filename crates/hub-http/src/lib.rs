@@ -5,6 +5,7 @@
 
 mod body;
 mod clock;
+mod poke;
 mod routes;
 mod serve;
 mod tenants;

@@ -1,13 +1,13 @@
-//! `POST /v1/enrol`, `POST /v1/sync`, `GET /v1/snapshot/{feed}`.
+//! `POST /v1/enrol`, `POST /v1/sync`, `GET /v1/snapshot/{feed}`, `GET /v1/poke`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use hub::{DeviceAuth, TenantId};
 use sync_protocol::sign::{request_message, verify};
@@ -18,6 +18,8 @@ use sync_protocol::{
 
 use crate::body::{answer, decode, read, refuse, unreadable};
 use crate::clock::Clock;
+use crate::poke::Pokes;
+use crate::serve::Stopping;
 use crate::tenants::{Tenants, with_hub};
 
 /// An enrolment request is a few hundred bytes, and anybody may send one.
@@ -29,6 +31,7 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 struct Shared {
     tenants: Arc<Tenants>,
     clock: Clock,
+    pokes: Arc<Pokes>,
 }
 
 /// The sync routes over `tenants`.
@@ -37,7 +40,12 @@ pub fn routes(tenants: Arc<Tenants>, clock: Clock) -> Router {
         .route("/v1/enrol", post(enrol))
         .route("/v1/sync", post(sync))
         .route("/v1/snapshot/{feed}", get(snapshot))
-        .with_state(Shared { tenants, clock })
+        .route("/v1/poke", get(poke))
+        .with_state(Shared {
+            tenants,
+            clock,
+            pokes: Pokes::new(),
+        })
 }
 
 async fn enrol(State(shared): State<Shared>, request: Request) -> Response {
@@ -100,6 +108,32 @@ async fn snapshot(
         .await
     };
     respond(&headers, reply.await)
+}
+
+async fn poke(
+    State(shared): State<Shared>,
+    Extension(stopping): Extension<Stopping>,
+    headers: HeaderMap,
+) -> Response {
+    let reply = async {
+        let device = recognise(&shared, &headers).await?;
+        check_signature(&device, &headers, &[])?;
+        let (tenant, device) = (device.tenant, device.device);
+        let follows = with_hub(
+            &shared.tenants,
+            tenant.clone(),
+            ProtocolError::Unauthorised,
+            move |hub| hub.follows(device),
+        )
+        .await?;
+        shared
+            .pokes
+            .answer(&shared.tenants, tenant, follows, stopping)
+    };
+    reply.await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "a listener was refused");
+        refuse(&error)
+    })
 }
 
 /// Whose token the request carries; the device it names must be the same.

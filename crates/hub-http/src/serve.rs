@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -72,8 +72,21 @@ impl Serving {
 pub fn serve(listener: TcpListener, router: Router, limits: Limits) -> io::Result<Serving> {
     let addr = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
+    let router = router.layer(Extension(Stopping(stopped.clone())));
     let task = tokio::spawn(accept_loop(listener, router, limits, stopped));
     Ok(Serving { addr, stop, task })
+}
+
+/// What an answer that goes on for long listens to, so that it ends with its server.
+#[derive(Clone)]
+pub(crate) struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Returns when the server stops.
+    pub async fn begins(&mut self) {
+        // A server that is gone has stopped.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
 }
 
 async fn accept_loop(

@@ -1,7 +1,7 @@
 //! The sync routes over real sockets: who is let in, what is too much, and who is shown the door.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use sync_protocol::sign::{public_key, request_message, sign, sign_head};
 use sync_protocol::{
     BODY_BYTES_MAX, DeviceStatus, EnrolReply, EnrolRequest, Enrolled, FeedPage, HEADER_DEVICE,
-    HEADER_SIGNATURE, PROTOCOL, ProtocolError, Push, SyncReply, SyncRequest,
+    HEADER_SIGNATURE, PROTOCOL, Poke, ProtocolError, Push, SyncReply, SyncRequest,
 };
 use tokio::runtime::Runtime;
 
@@ -40,7 +40,7 @@ struct Server {
     addr: SocketAddr,
     code: String,
     running: Option<(Runtime, Serving)>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Server {
@@ -73,7 +73,7 @@ impl Server {
             addr: serving.addr(),
             code,
             running: Some((runtime, serving)),
-            _dir: dir,
+            dir,
         }
     }
 
@@ -307,6 +307,68 @@ fn a_till_enrols_pushes_and_takes_a_snapshot_plain_and_compressed() {
             (403, ProtocolError::Forbidden)
         );
     }
+}
+
+/// Reads one event of an answer that goes on.
+fn hear(socket: &mut BufReader<TcpStream>) -> Poke {
+    loop {
+        let mut line = String::new();
+        assert!(socket.read_line(&mut line).expect("a line") > 0, "it ended");
+        if let Some(data) = line.strip_prefix("data: ") {
+            return serde_json::from_str(data).expect("a poke");
+        }
+    }
+}
+
+#[test]
+fn a_till_hears_of_what_is_new_until_the_server_stops() {
+    let server = Server::start(Limits::default());
+    let till = server.enrol();
+    let stranger = server.call("GET /v1/poke", &[], b"");
+    assert_eq!(
+        (stranger.status, stranger.error()),
+        (401, ProtocolError::Unauthorised)
+    );
+    let listen = || {
+        let mut socket = server.connect();
+        let mut request = "GET /v1/poke HTTP/1.1\r\nhost: t\r\n".to_owned();
+        for (name, value) in till.headers(b"") {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        socket
+            .write_all(format!("{request}\r\n").as_bytes())
+            .expect("write");
+        BufReader::new(socket)
+    };
+    let (mut one, mut two) = (listen(), listen());
+    let first = hear(&mut one);
+    assert_eq!(hear(&mut two), first);
+    assert!(first.feeds.contains_key("cfg:LM"), "{first:?}");
+    assert!(!first.rights);
+    // What another process writes is heard of too.
+    let path = server.dir.path().join("t.db");
+    let mut other = Hub::open(&path, Entropy::new([2; 32])).expect("hub");
+    let renamed = StoreConfig {
+        chain: "Other".to_owned(),
+        ..store()
+    };
+    other.update_store(&renamed).expect("update");
+    let news = hear(&mut one);
+    assert_eq!(hear(&mut two), news);
+    assert_eq!(news.feeds.keys().collect::<Vec<_>>(), ["cfg:LM"]);
+    assert!(news.feeds["cfg:LM"] > first.feeds["cfg:LM"]);
+    other
+        .revoke_device(till.enrolled.device, &now())
+        .expect("revoked");
+    let headers = till.headers(b"");
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let reply = server.call("GET /v1/poke", &headers, b"");
+    assert_eq!((reply.status, reply.error()), (403, ProtocolError::Revoked));
+    // The end of the server is not waited for.
+    drop(server);
+    let mut rest = String::new();
+    let ended = one.read_to_string(&mut rest);
+    assert!(ended.is_err() || !rest.contains("data:"), "{rest}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Which feeds a device follows, and the pages it gets of them.
 
+use std::collections::BTreeMap;
+
 use domain::config::StoreConfig;
 use domain::ids::DeviceId;
 use domain::time::Now;
-use sync_protocol::{Cursor, FeedName, FeedPage, PAGE_ROWS_MAX, ProtocolError, SyncRequest};
+use sync_protocol::{Cursor, FeedName, FeedPage, PAGE_ROWS_MAX, Poke, ProtocolError, SyncRequest};
 
 use crate::devices::internal;
 use crate::lifecycle::Hub;
@@ -79,7 +81,73 @@ fn page(
     })
 }
 
+/// What is newest, for those who wait to hear of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heads {
+    /// Versions of all feeds by name.
+    feeds: BTreeMap<String, u64>,
+    /// How many wait for rights at a location, and for how much.
+    wanted: BTreeMap<String, (i64, i64)>,
+}
+
+/// What a device is to hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Follows {
+    feeds: Vec<String>,
+    location: String,
+}
+
+impl Follows {
+    /// What is new for the device between two looks; none when nothing is.
+    pub fn poke(&self, before: &Heads, after: &Heads) -> Option<Poke> {
+        let feeds = self.feeds.iter().filter_map(|feed| {
+            let ver = *after.feeds.get(feed)?;
+            (before.feeds.get(feed) != Some(&ver)).then(|| (feed.clone(), ver))
+        });
+        let poke = Poke {
+            feeds: feeds.collect(),
+            rights: before.wanted.get(&self.location) != after.wanted.get(&self.location),
+        };
+        (poke != Poke::default()).then_some(poke)
+    }
+}
+
 impl Hub {
+    /// What is newest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn heads(&self) -> Result<Heads, StoreError> {
+        self.store.read(|tx| {
+            Ok(Heads {
+                feeds: tx.feed_versions()?,
+                wanted: tx.wanted()?,
+            })
+        })
+    }
+
+    /// What a device is to hear of.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Unauthorised`], [`ProtocolError::Revoked`].
+    pub fn follows(&self, device: DeviceId) -> Result<Follows, ProtocolError> {
+        let outcome = self
+            .store
+            .read(|tx| -> StoreResult<Result<Follows, ProtocolError>> {
+                let row = match tx.device(device)? {
+                    None => return Ok(Err(ProtocolError::Unauthorised)),
+                    Some(row) if row.revoked.is_some() => return Ok(Err(ProtocolError::Revoked)),
+                    Some(row) => row,
+                };
+                let config = store_config(tx, &row.store)?.ok_or(StoreError::Corrupt("store"))?;
+                Ok(Ok(Follows {
+                    feeds: feeds_of(&config).iter().map(FeedName::to_string).collect(),
+                    location: config.location.to_string(),
+                }))
+            });
+        outcome.map_err(internal)?
+    }
+
     /// All live rows of a feed in one page, for a new till or one whose cursor is of no use.
     ///
     /// # Errors

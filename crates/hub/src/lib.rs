@@ -28,6 +28,7 @@ pub use accept::{ANCHOR_AHEAD_MS_MAX, QUARANTINE_CODES};
 pub use devices::{CODE_LIFE_MS, DeviceAuth, PendingDevice};
 pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
 pub use domain::time::{Boot, Now};
+pub use feeds::{Follows, Heads};
 pub use incidents::{IncidentLine, StoryLine};
 pub use lifecycle::{Hub, NewTenant};
 pub use office::{

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use sync_protocol::feed::{Cursor, FeedName, FeedPage};
 use sync_protocol::{
     DeviceStatus, Grant, HEADER_DEVICE, HEADER_SIGNATURE, PROTOCOL, PUSH_BYTES_MAX,
-    PUSH_EVENTS_MAX, ProtocolError, Push, Quarantined, Recall, RightsReport, SyncReply,
+    PUSH_EVENTS_MAX, Poke, ProtocolError, Push, Quarantined, Recall, RightsReport, SyncReply,
     SyncRequest, Want, sign,
 };
 
@@ -216,6 +216,9 @@ const FRUITLESS_MAX: u32 = 8;
 /// Clean-up passes over one damaged feed before it is called a problem.
 const DAMAGED_MAX: u32 = 2;
 
+/// Over how many milliseconds tills spread that hear of the same thing, give or take a fifth.
+const POKE_SPREAD_MS: u64 = 300;
+
 /// Milliseconds between polls while a shopper waits for a strict variant that another till may give back.
 const WAITING_POLL_MS: u64 = 2_000;
 
@@ -296,6 +299,36 @@ impl Engine {
         if let Some(PushStop::Until(_)) = self.push_stop {
             self.push_stop = None;
         }
+    }
+
+    /// A request to hear when something is new. Its answer goes on for long and is no business of
+    /// [`Engine::handle`]: what it says goes to [`Engine::poked`].
+    pub fn listen(&self, link: &Link, key: &SigningKey) -> Outgoing {
+        let mut outgoing = Outgoing::get(0, "/v1/poke".to_owned(), OutgoingKind::Poke);
+        sign_request(&mut outgoing, link, key);
+        outgoing
+    }
+
+    /// The server says that something is new. If the ledger has not got it, the next poll comes now; tills that follow
+    /// the same feed come one after the other.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn poked(&mut self, ledger: &Ledger, poke: &Poke, now: &Now) -> Result<(), LedgerError> {
+        let cursors = ledger.cursors()?;
+        let is_new = |(feed, ver): (&String, &u64)| {
+            let known = feed.parse::<FeedName>().ok();
+            known.is_some_and(|feed| cursors.get(&feed).is_none_or(|cursor| cursor.ver < *ver))
+        };
+        let spread = if poke.rights {
+            0
+        } else if poke.feeds.iter().any(is_new) {
+            self.pace.spread_ms(POKE_SPREAD_MS)
+        } else {
+            return Ok(());
+        };
+        self.next_pull = self.next_pull.min(now.boot.ms.saturating_add(spread));
+        Ok(())
     }
 
     /// What the till needs to hold of strict variants now, for the cart in hand or a shopper who waits. What it has not

@@ -1,6 +1,6 @@
 //! The transport of real tills: HTTPS with bundled roots, because handhelds have stale ones.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,10 @@ use crate::outgoing::{Method, Outgoing, TransportOutcome};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for one request, from the first byte to the last.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for an answer that goes on; servers end theirs earlier.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Most that is read of an answer that goes on.
+const LISTEN_BYTES_MAX: u64 = 1024 * 1024;
 /// Largest answer on the wire.
 const WIRE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Largest answer after decompression.
@@ -110,6 +114,36 @@ impl Transport {
             client: builder.build()?,
             base: url.as_str().trim_end_matches('/').to_owned(),
         })
+    }
+
+    /// Sends a request whose answer goes on, and hands over each of its events, for at most a minute or until `hear`
+    /// says that nobody listens any more. True when the server answered as it should.
+    pub fn listen(&self, outgoing: &Outgoing, mut hear: impl FnMut(&str) -> bool) -> bool {
+        let address = format!("{}{}", self.base, outgoing.path);
+        let mut request = self.client.get(address).timeout(LISTEN_TIMEOUT);
+        for (name, value) in &outgoing.headers {
+            request = request.header(*name, value);
+        }
+        let response = match request.send() {
+            Ok(response) if response.status().is_success() => response,
+            Ok(_) => return false,
+            Err(error) => {
+                tracing::debug!(cause = %error.without_url(), "the server was not reached");
+                return false;
+            }
+        };
+        let mut lines = BufReader::new(response.take(LISTEN_BYTES_MAX));
+        let mut line = String::new();
+        // An answer that breaks off is asked for again.
+        while lines.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+            if let Some(data) = line.strip_prefix("data:")
+                && !hear(data.trim())
+            {
+                break;
+            }
+            line.clear();
+        }
+        true
     }
 
     /// Sends one request and waits for its answer, at most 30 seconds.

@@ -13,4 +13,4 @@ pub mod http;
 
 pub use engine::{Engine, EngineConfig, EngineEvent, Link, Standing};
 pub use outgoing::{Method, Outgoing, OutgoingKind, TransportOutcome};
-pub use sync_protocol::Want;
+pub use sync_protocol::{Poke, Want};

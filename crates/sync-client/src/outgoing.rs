@@ -15,6 +15,8 @@ pub enum OutgoingKind {
     Sync,
     /// All rows of one feed at once.
     Snapshot,
+    /// To hear when something is new.
+    Poke,
 }
 
 /// HTTP method of a request.

@@ -35,6 +35,18 @@ pub const HEADER_DEVICE: &str = "hanout-device";
 /// Header with the base64 signature over [`sign::request_message`].
 pub const HEADER_SIGNATURE: &str = "hanout-signature";
 
+/// An event of `GET /v1/poke`: something is new. A hint and nothing more: one that is lost costs time until the next
+/// poll, and never data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poke {
+    /// Newest version of each followed feed that has changed since the last one; of every one in the first.
+    #[serde(default)]
+    pub feeds: BTreeMap<String, u64>,
+    /// Somebody at the store waits for a strict variant, or waits no more.
+    #[serde(default)]
+    pub rights: bool,
+}
+
 /// `POST /v1/enrol`: a device asks to become a till.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EnrolRequest {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sync_protocol::{EnrolReply, EnrolRequest, ProtocolError, SyncReply, SyncRequest};
+use sync_protocol::{EnrolReply, EnrolRequest, Poke, ProtocolError, SyncReply, SyncRequest};
 
 fn check<T: Serialize + DeserializeOwned>(name: &str, sample: &Value) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
@@ -44,6 +44,10 @@ fn messages_read_and_write_as_they_always_did() {
         &json!({"status": "enrolled", "tenant": "atlas", "store": "LM", "till": "01", "device": id, "location": "LM",
             "token": "atlas.00", "authority": "hub", "epoch": 1, "server_key": "cd".repeat(32),
             "server_time": 1_795_345_200_000_i64, "feeds": ["cat", "cfg:LM", "stock:LM"]}),
+    );
+    check::<Poke>(
+        "poke",
+        &json!({"feeds": {"cat": 7, "stock:LM": 12}, "rights": true}),
     );
     let bare = json!({"protocol": 1, "stream": stream, "head_seq": 2, "acked_seq": 1, "authority": "hub", "epoch": 1,
         "wall": 1_795_345_200_000_i64, "boot": {"id": 41, "ms": 1000}, "cursors": {}, "limit": 500,

@@ -23,9 +23,13 @@ use crate::archive::Range;
 use crate::clock::Clock;
 use crate::handle::{EventKind, RuntimeOptions, TillEvent};
 use crate::keep::{Chore, ChoreDone};
-use crate::net::{Errand, Purpose, Returned};
+use crate::net::{Errand, Heard, Listen, Purpose, Returned};
 use crate::paper::{StoreCall, StoreError, Wake};
 
+/// Shortest time between two openings of the ear.
+const LISTEN_AFTER: Duration = Duration::from_secs(1);
+/// Wait before the ear is opened again that the server shut.
+const LISTEN_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 /// Pause between two tries to enrol.
 const ENROL_RETRY: Duration = Duration::from_secs(2);
 /// Tries without any answer before an enrolment is given up.
@@ -60,6 +64,7 @@ pub(crate) enum Inbox {
     Store(StoreCall),
     Kept(ChoreDone),
     PaperDone,
+    Heard(Heard),
     Stop,
 }
 
@@ -75,8 +80,17 @@ struct EnrolTry {
 /// The ways to the other threads.
 pub(crate) struct Hands {
     pub errands: Sender<Errand>,
+    pub listens: Sender<Listen>,
     pub wakes: Sender<Wake>,
     pub chores: Sender<Chore>,
+}
+
+/// Whether the till hears of what is new as it happens.
+struct Ear {
+    listens: Sender<Listen>,
+    open: bool,
+    /// When it may be opened.
+    not_before: Instant,
 }
 
 /// When the ledger was copied and when it is to be.
@@ -104,6 +118,7 @@ pub(crate) struct Core {
     engine: Engine,
     link: Option<ServerLink>,
     errands: Sender<Errand>,
+    ear: Ear,
     wakes: Sender<Wake>,
     chores: Sender<Chore>,
     copies: Copies,
@@ -149,6 +164,11 @@ impl Core {
             engine: Engine::new(config),
             link,
             errands: hands.errands,
+            ear: Ear {
+                listens: hands.listens,
+                open: false,
+                not_before: Instant::now(),
+            },
             wakes: hands.wakes,
             chores: hands.chores,
             copies: Copies {
@@ -234,6 +254,10 @@ impl Core {
         {
             sleep = sleep.min(Duration::from_millis(ms));
         }
+        if self.may_listen() {
+            let wait = self.ear.not_before;
+            sleep = sleep.min(wait.saturating_duration_since(Instant::now()));
+        }
         if let Some(tried) = self.enrol.as_ref().filter(|tried| !tried.asking) {
             sleep = sleep.min(tried.not_before.saturating_duration_since(Instant::now()));
         }
@@ -293,6 +317,7 @@ impl Core {
             },
             Inbox::Store(call) => self.take_store(call),
             Inbox::Kept(done) => self.take_chore(done),
+            Inbox::Heard(heard) => self.heard(heard),
             Inbox::PaperDone | Inbox::Stop => {}
         }
     }
@@ -318,6 +343,7 @@ impl Core {
                 | Inbox::Subscribe(_)
                 | Inbox::Net(_)
                 | Inbox::Kept(_)
+                | Inbox::Heard(_)
                 | Inbox::Stop => {}
             }
         }
@@ -660,7 +686,41 @@ impl Core {
                 tracing::error!("the thread that talks to the server has ended");
             }
         }
+        if self.may_listen()
+            && Instant::now() >= self.ear.not_before
+            && let Some(link) = &self.link
+        {
+            let outgoing = self.engine.listen(&identity, self.till.signing_key());
+            let server = link.server.clone();
+            self.ear.open = self.ear.listens.send(Listen { server, outgoing }).is_ok();
+            self.ear.not_before = Instant::now() + LISTEN_AFTER;
+        }
         self.report_sync();
+    }
+
+    /// Polls find a server that is away; then the ear is opened too.
+    fn may_listen(&self) -> bool {
+        self.link.is_some() && !self.ear.open && self.engine.standing() == Standing::Online
+    }
+
+    fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Poke(poke) => {
+                let now = self.clock.now();
+                let Some(ledger) = self.till.ledger() else {
+                    return;
+                };
+                if let Err(error) = self.engine.poked(ledger, &poke, &now) {
+                    tracing::error!(cause = %error, "the ledger cannot be read for synchronisation");
+                }
+            }
+            Heard::End { well } => {
+                self.ear.open = false;
+                if !well {
+                    self.ear.not_before = Instant::now() + LISTEN_AFTER_REFUSAL;
+                }
+            }
+        }
     }
 
     fn take_sync(&mut self, returned: Returned) {
@@ -975,6 +1035,7 @@ mod tests {
             1,
             Hands {
                 errands,
+                listens: channel().0,
                 wakes,
                 chores: std::sync::mpsc::channel().0,
             },

@@ -247,6 +247,7 @@ impl Runtime {
             .unwrap_or_else(|| options.data_dir.join("receipts"));
         let (inbox, messages) = channel();
         let (errands, errand_queue) = channel();
+        let (listens, listen_queue) = channel();
         let (wakes, wake_queue) = channel();
         let (chores, chore_queue) = channel();
         let keep_options = keep::KeepOptions {
@@ -269,6 +270,7 @@ impl Runtime {
             u64::from_be_bytes(seed),
             Hands {
                 errands,
+                listens,
                 wakes,
                 chores,
             },
@@ -280,6 +282,8 @@ impl Runtime {
         };
         let back = inbox.clone();
         spawn("till-net", move || net::run(&errand_queue, &back))?;
+        let back = inbox.clone();
+        spawn("till-ear", move || net::listen(&listen_queue, &back))?;
         let back = inbox.clone();
         spawn("till-paper", move || {
             paper::run(paper_options, &wake_queue, back.clone());

@@ -1,10 +1,10 @@
-//! The thread that waits for the server, so that nobody else has to.
+//! The threads that wait for the server, so that nobody else has to.
 
 use std::sync::mpsc::{Receiver, Sender};
 
 use domain::ids::JobId;
 use sync_client::http::{BadServer, Transport};
-use sync_client::{Outgoing, TransportOutcome};
+use sync_client::{Outgoing, Poke, TransportOutcome};
 
 use crate::core::Inbox;
 
@@ -52,6 +52,42 @@ pub(crate) fn run(errands: &Receiver<Errand>, inbox: &Sender<Inbox>) {
             outcome,
         };
         if inbox.send(Inbox::Net(returned)).is_err() {
+            return;
+        }
+    }
+}
+
+/// A request to hear when something is new.
+pub(crate) struct Listen {
+    pub server: String,
+    pub outgoing: Outgoing,
+}
+
+/// What the ear says.
+pub(crate) enum Heard {
+    /// Something is new.
+    Poke(Poke),
+    /// The answer has ended.
+    End {
+        /// The server answered as it should.
+        well: bool,
+    },
+}
+
+/// Listens until the till's thread hangs up. It may wait for a server for a while longer; nobody waits for it.
+pub(crate) fn listen(requests: &Receiver<Listen>, inbox: &Sender<Inbox>) {
+    while let Ok(Listen { server, outgoing }) = requests.recv() {
+        let well = match Transport::new(&server) {
+            Ok(transport) => transport.listen(&outgoing, |data| match serde_json::from_str(data) {
+                Ok(poke) => inbox.send(Inbox::Heard(Heard::Poke(poke))).is_ok(),
+                Err(_) => false,
+            }),
+            Err(error) => {
+                tracing::debug!(cause = %error, "the server's address cannot be used");
+                false
+            }
+        };
+        if inbox.send(Inbox::Heard(Heard::End { well })).is_err() {
             return;
         }
     }

@@ -1,5 +1,7 @@
 //! Feeds: rows by version. A version is taken inside the transaction that writes, so versions appear in commit order.
 
+use std::collections::BTreeMap;
+
 use domain::ids::StreamId;
 use rusqlite::{OptionalExtension as _, params};
 use serde_json::value::RawValue;
@@ -24,6 +26,17 @@ pub(crate) struct FeedWriter<'t, 'c> {
 }
 
 impl<'c> Tx<'c> {
+    /// Versions of all feeds by name.
+    pub fn feed_versions(&self) -> StoreResult<BTreeMap<String, u64>> {
+        let mut statement = self.conn.prepare_cached("SELECT feed, ver FROM feed")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.map(|row| {
+            let (feed, ver): (String, i64) = row?;
+            Ok((feed, from_sql(ver)?))
+        })
+        .collect()
+    }
+
     pub fn feed_head(&self, feed: &FeedName) -> StoreResult<FeedHead> {
         self.feed_head_named(&feed.to_string())
     }

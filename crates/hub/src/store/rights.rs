@@ -396,6 +396,15 @@ impl Tx<'_> {
         Ok(wants)
     }
 
+    /// What is wanted at each location, streams, variants and quantities taken together.
+    pub fn wanted(&self) -> StoreResult<BTreeMap<String, (i64, i64)>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT location, COUNT(*), SUM(quantity) FROM right_want GROUP BY location",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     pub fn put_want(
         &self,
         stream: StreamId,

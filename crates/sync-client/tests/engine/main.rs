@@ -2,12 +2,14 @@
 
 mod fake;
 
+use std::collections::BTreeMap;
+
 use domain::ids::{Digest, StreamId};
 use fake::{CATALOGUE, Fault, World};
 use sync_client::engine::Problem;
 use sync_client::pace::{BACKOFF_MS_MAX, Pace};
 use sync_client::{EngineEvent, Standing, TransportOutcome};
-use sync_protocol::{FeedName, ProtocolError};
+use sync_protocol::{FeedName, Poke, ProtocolError};
 
 #[test]
 fn what_happened_reaches_the_server_once_and_is_acknowledged() {
@@ -42,6 +44,39 @@ fn an_idle_till_polls_at_its_interval() {
     assert!(world.exchange(None));
     world.engine.nudge();
     assert!(world.exchange(None), "a person may ask at any time");
+}
+
+#[test]
+fn a_poke_brings_the_poll_forward_only_for_what_is_new() {
+    let mut world = World::new();
+    world.server.put(&CATALOGUE, "a", Some("{}"));
+    world.settle();
+    let idle = world.engine.next_wake_ms(&world.now).expect("idle");
+    let known = world.ledger.cursors().expect("cursors");
+    let known = known.into_iter();
+    let known: BTreeMap<String, u64> = known
+        .map(|(feed, cursor)| (feed.to_string(), cursor.ver))
+        .collect();
+    assert!(!known.is_empty());
+    let poke = |world: &mut World, feeds: BTreeMap<String, u64>, rights| {
+        let poke = Poke { feeds, rights };
+        world
+            .engine
+            .poked(&world.ledger, &poke, &world.now)
+            .expect("read");
+        world.engine.next_wake_ms(&world.now).expect("idle")
+    };
+    assert_eq!(poke(&mut world, known.clone(), false), idle);
+    let foreign = BTreeMap::from([("no feed".to_owned(), 9)]);
+    assert_eq!(poke(&mut world, foreign, false), idle);
+    let catalogue = CATALOGUE.to_string();
+    let newer = BTreeMap::from([(catalogue.clone(), known[&catalogue] + 1)]);
+    let soon = poke(&mut world, newer, false);
+    assert!(soon <= 360, "{soon}");
+    assert_eq!(poke(&mut world, BTreeMap::new(), true), 0);
+    // A wait that the server asked for is kept.
+    assert!(world.exchange(Some(Fault::error(ProtocolError::Busy { after_ms: 60_000 }))));
+    assert!(poke(&mut world, BTreeMap::new(), true) > 50_000);
 }
 
 #[test]
