@@ -20,7 +20,7 @@ use crate::ids::{
     DeviceId, Digest, EventId, LocationId, PriceListId, SaleId, ShiftId, StoreId, StreamId,
     TaxCategory, TenantId, TillId, UserId, VariantId,
 };
-use crate::json::{NotStrict, from_strict};
+use crate::json::{NotStrict, from_strict, from_strict_signed};
 use crate::money::Currency;
 use crate::quantity::Quantity;
 use crate::time::{Boot, BusinessDate, Hlc};
@@ -146,7 +146,7 @@ macro_rules! facts {
 
             fn decode(kind: &str, schema: u32, body: &str) -> Result<Fact, EventError> {
                 match (kind, schema) {
-                    $((stringify!($name), $schema) => Ok(Fact::$name(from_strict(body.as_bytes())?)),)+
+                    $((stringify!($name), $schema) => Ok(Fact::$name(from_strict_signed(body.as_bytes())?)),)+
                     _ => Err(EventError::Unknown { kind: kind.to_owned(), schema }),
                 }
             }

@@ -19,8 +19,16 @@ const DEPTH_MAX: usize = 32;
 /// # Errors
 /// [`NotStrict`] with the first offence.
 pub fn check_strict(text: &[u8]) -> Result<(), NotStrict> {
+    check(text, u64::MAX)
+}
+
+fn check(text: &[u8], number_max: u64) -> Result<(), NotStrict> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    Strict { depth: 0 }.deserialize(&mut deserializer)?;
+    let strict = Strict {
+        depth: 0,
+        number_max,
+    };
+    strict.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(())
 }
@@ -34,8 +42,18 @@ pub fn from_strict<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, NotStric
     Ok(serde_json::from_slice(text)?)
 }
 
+/// Reads a `T` from strict JSON whose numbers fit in 63 bits and a sign, as those of facts do: no file can keep others.
+///
+/// # Errors
+/// [`NotStrict`] when the text is not such JSON or not a `T`.
+pub fn from_strict_signed<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, NotStrict> {
+    check(text, i64::MAX.unsigned_abs())?;
+    Ok(serde_json::from_slice(text)?)
+}
+
 struct Strict {
     depth: usize,
+    number_max: u64,
 }
 
 impl<'de> DeserializeSeed<'de> for Strict {
@@ -52,6 +70,7 @@ impl Strict {
         }
         Ok(Strict {
             depth: self.depth + 1,
+            ..*self
         })
     }
 }
@@ -71,7 +90,10 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {
         Ok(())
     }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
+        if number > self.number_max {
+            return Err(E::custom("a number is too large"));
+        }
         Ok(())
     }
     // The parser hands a fraction over as a float; it is refused unseen.
@@ -101,6 +123,21 @@ impl<'de> Visitor<'de> for Strict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn facts_hold_no_number_that_a_file_cannot_keep() {
+        for (text, plain, signed) in [
+            ("9223372036854775807", true, true),
+            ("-9223372036854775808", true, true),
+            (r#"{"a":[9223372036854775808]}"#, true, false),
+            ("18446744073709551615", true, false),
+            ("18446744073709551616", false, false),
+        ] {
+            assert_eq!(check_strict(text.as_bytes()).is_ok(), plain, "{text}");
+            let read = from_strict_signed::<serde_json::Value>(text.as_bytes());
+            assert_eq!(read.is_ok(), signed, "{text}");
+        }
+    }
 
     #[test]
     fn ambiguous_texts_are_refused() {
