@@ -24,6 +24,10 @@ fn no_kill_costs_or_doubles_a_sale_whose_answer_was_read() {
     );
     assert!(figures.get("acknowledged") >= 200, "{figures}");
     assert!(
+        figures.get("drained") >= figures.get("acknowledged"),
+        "{figures}"
+    );
+    assert!(
         figures.get("committed_unread") > 0,
         "no kill came between commit and answer: {figures}"
     );

@@ -4,6 +4,7 @@
 mod clock;
 mod copied;
 mod disk;
+mod drained;
 mod kill;
 mod migration;
 mod power;

@@ -6,6 +6,7 @@
 
 pub mod copied;
 pub mod disk;
+pub mod drained;
 pub mod kill;
 pub mod migration;
 pub mod power;

@@ -14,6 +14,7 @@ use testkit::shop::{
 use till::OpenTillError;
 use till::door::{Answer, Command, RefusalCode, Reply, Request};
 
+use super::drained::{Center, Sold};
 use super::{Budget, Figures};
 
 /// Faults of one thread and of the other.
@@ -21,6 +22,9 @@ const KINDS: [&[FaultKind]; 2] = [
     &[FaultKind::Full, FaultKind::Sync],
     &[FaultKind::Write, FaultKind::Halt],
 ];
+
+/// Every so many faults the outbox is drained into a server.
+const DRAIN_EVERY: u64 = 8;
 
 /// A request that writes a fact, and its answer if one was given.
 struct Tried {
@@ -30,6 +34,8 @@ struct Tried {
 
 struct Day {
     shop: Shop,
+    center: Center,
+    recovered: u64,
     tried: Vec<Tried>,
     /// After a failure the cashier presses again: the same request, or a new one.
     same_id: bool,
@@ -212,10 +218,12 @@ impl Day {
             "{at_start} sales, {answered} acknowledged, {} in doubt",
             open.len()
         );
+        let mut sold = Vec::new();
         for tried in std::mem::take(&mut self.tried) {
             let id = tried.request.id;
             let there = self.shop.ledger().answer(id)?.is_some();
             let again = self.shop.call_as(id, tried.request.command.clone());
+            sold.extend(Sold::of(&again));
             match tried.answer {
                 Some(answer) => {
                     let again = serde_json::to_string(&again)?;
@@ -261,6 +269,17 @@ impl Day {
         ensure!(self.sales()? == before + 1, "one more was sold");
         let report = self.shop.ledger().verify()?;
         ensure!(report.ok, "{:?}", report.first_bad);
+        self.recovered += 1;
+        if self.recovered.is_multiple_of(DRAIN_EVERY) {
+            for answer in self.tried.iter().filter_map(|tried| tried.answer.as_ref()) {
+                sold.extend(Sold::of(&serde_json::from_str(answer)?));
+            }
+            let now = self.shop.now();
+            self.center
+                .drain(self.shop.till_mut(), now, &sold, true)
+                .context("the outbox")?;
+            figures.add("drained", 1);
+        }
         Ok(())
     }
 }
@@ -273,16 +292,17 @@ fn kinds(
     budget: &Budget,
 ) -> Result<Figures> {
     let mut figures = Figures::default();
-    let mut shop = Setup {
+    let (center, mut shop) = Center::with(Setup {
         seed: seed.to_le_bytes()[0],
         ..Setup::tunisia().on_disk()
-    }
-    .build();
+    })?;
     shop.close_till();
     let base = shop.disk().snapshot();
     let mut rng = Rng::new(seed);
     let mut day = Day {
         shop,
+        center,
+        recovered: 0,
         tried: Vec::new(),
         same_id: true,
     };
@@ -360,17 +380,18 @@ pub fn sweep(only: &'static str, sales: u64, seed: u64, budget: &Budget) -> Resu
 /// The first violation, with what repeats it.
 pub fn statements(seed: u64, budget: &Budget) -> Result<Figures> {
     let mut figures = Figures::default();
-    let mut shop = Setup {
+    let (center, mut shop) = Center::with(Setup {
         seed: seed.to_le_bytes()[0],
         ..Setup::tunisia().on_disk()
-    }
-    .build();
+    })?;
     shop.open();
     shop.close_till();
     let base = shop.disk().snapshot();
     let mut rng = Rng::new(seed);
     let mut day = Day {
         shop,
+        center,
+        recovered: 0,
         tried: Vec::new(),
         same_id: true,
     };

@@ -20,6 +20,7 @@ use testkit::shop::{SOCKS, START_WALL_MS, Setup, tender};
 use till::door::{Answer, Command, Reply, Request};
 use till::{Context, Till};
 
+use super::drained::{Center, Sold};
 use super::served::{self, Served};
 use super::{Budget, Figures};
 
@@ -292,7 +293,7 @@ pub fn run(victim: Victim<'_>, protocol: Protocol, budget: &Budget, seed: u64) -
         server: "http://127.0.0.1:9",
         ..Setup::tunisia().on_folder()
     };
-    let mut shop = setup.build();
+    let (center, mut shop) = Center::with(setup)?;
     shop.open();
     shop.close_till();
     let folder = shop.folder().to_owned();
@@ -328,6 +329,20 @@ pub fn run(victim: Victim<'_>, protocol: Protocol, budget: &Budget, seed: u64) -
     let report = ledger.verify()?;
     ensure!(report.ok, "seed {seed}: {:?}", report.first_bad);
     client.check(&ledger, 0, &mut figures)?;
+    let mut sold = Vec::new();
+    for sale in client.intents.iter().flat_map(|intent| &intent.sales) {
+        sold.extend(ledger.sale(*sale)?.map(|receipt| Sold {
+            minor: receipt.body.sale().total_minor,
+            number: receipt.number,
+        }));
+    }
+    drop(ledger);
+    shop.try_open().context("the till does not open")?;
+    let now = shop.now();
+    let drained = center
+        .drain(shop.till_mut(), now, &sold, true)
+        .with_context(|| format!("seed {seed}, the outbox"))?;
+    figures.add("drained", drained);
     figures.add(
         "acknowledged",
         client.intents.iter().filter(|intent| intent.acked).count() as u64,

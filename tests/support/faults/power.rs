@@ -21,6 +21,7 @@ use testkit::shop::{BALL_UPC, SHOE_43_EAN, SOCKS, START_WALL_MS, Setup, TEE, ten
 use till::door::{Answer, Command, Request};
 use till::{Context, Till};
 
+use super::drained::{Center, Sold};
 use super::{Budget, Figures};
 
 /// How closely states are looked at. The end of every one is read by SQLite and compared.
@@ -66,6 +67,7 @@ pub struct Recording {
     hashes: Vec<Digest>,
     first_seq: u64,
     acked: Vec<Acked>,
+    center: Center,
 }
 
 /// Sells `sales` times on a disk that is written with `durability`.
@@ -81,7 +83,7 @@ pub fn record(durability: Durability, sales: u64, seed: u64) -> Result<Recording
         seed: seed.to_le_bytes()[0],
         ..Setup::tunisia().with_stamp()
     };
-    let mut shop = setup.on_disk().with_options(options).build();
+    let (center, mut shop) = Center::with(setup.on_disk().with_options(options))?;
     shop.open();
     // Everything so far counts as durable.
     let start = shop.disk().snapshot();
@@ -132,6 +134,7 @@ pub fn record(durability: Durability, sales: u64, seed: u64) -> Result<Recording
         hashes,
         first_seq,
         acked,
+        center,
     })
 }
 
@@ -253,7 +256,7 @@ impl Recording {
     }
 
     /// Starts the till on it: the last answers are given again, the request that was under way is repeated,
-    /// and another sale follows.
+    /// another sale follows, and all of it drains.
     fn go_on(&self, disk: &MemDisk, job: &Job) -> Result<()> {
         let mut drawn = 0_u64;
         let mut context = || {
@@ -282,6 +285,10 @@ impl Recording {
         if events(&till) != before {
             bail!("a repeated request wrote something");
         }
+        let mut sold = Vec::new();
+        for acked in &self.acked[..job.acked] {
+            sold.extend(Sold::of(&serde_json::from_str(&acked.answer)?));
+        }
         if let Some(next) = self.acked.get(job.acked) {
             let was_there = before >= next.seq;
             let again = till.handle(&next.request, context());
@@ -291,6 +298,7 @@ impl Recording {
             if events(&till) > before + u64::from(!was_there) + 1 {
                 bail!("the repeated request wrote twice");
             }
+            sold.extend(Sold::of(&again));
         }
         let mut ok = |command: Command| -> Result<()> {
             let mut context = context();
@@ -336,6 +344,10 @@ impl Recording {
         if !report.ok {
             bail!("after selling on: {:?}", report.first_bad);
         }
+        sold.extend(Sold::of(&done));
+        self.center
+            .drain(&mut till, context().now, &sold, true)
+            .context("the outbox")?;
         Ok(())
     }
 
