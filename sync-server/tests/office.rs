@@ -177,7 +177,10 @@ fn every_reason_to_set_an_event_aside_has_a_text() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../ui/i18n/fr/office.json");
     let texts: Value =
         serde_json::from_str(&std::fs::read_to_string(page).expect("texts")).expect("json");
-    for code in hub::QUARANTINE_CODES.iter().chain(&["other_branch"]) {
+    for code in hub::QUARANTINE_CODES
+        .iter()
+        .chain(&["other_branch", "revoked_device"])
+    {
         assert!(texts[format!("aside_{code}")].is_string(), "{code}");
     }
 }

@@ -21,11 +21,12 @@ use sync_protocol::{
     SyncReply, SyncRequest, sign,
 };
 
+use crate::alike::Alike;
 use crate::devices::internal;
 use crate::feeds::{feeds_of, pages};
 use crate::fold::{Fold, FoldError, Origin, branch_of};
-use crate::incidents::{incident, look_over, raise};
-use crate::lifecycle::{Hub, Identity, epoch};
+use crate::incidents::{incident, look_over, raise, raise_again, story_of};
+use crate::lifecycle::{Hub, Identity, epoch, start_epoch};
 use crate::own_stream::{last_hlc, set_hlc};
 use crate::shops::{store_config, to_row};
 use crate::store::{DeviceRow, NewEvent, StoreError, StoreResult, StreamRow, Tx};
@@ -33,6 +34,13 @@ use crate::{rights, seal};
 
 /// A count whose clock is further ahead of the server's is held for review: it would win over every later one.
 pub const ANCHOR_AHEAD_MS_MAX: u64 = 60 * 60 * 1_000;
+/// A device whose clock is further from the server's than this, in milliseconds, is an incident. Requests do not live
+/// that long on their way.
+pub const CLOCK_OFF_MS_MAX: i64 = 10 * 60 * 1_000;
+/// Events of a revoked device that are kept of one stream: whoever has its key could send them without end.
+const REVOKED_EVENTS_MAX: u64 = 10_000;
+/// How far beyond the server's own a device's epoch is believed to be.
+const EPOCHS_MAX: u64 = 1_000;
 
 /// Why an event is quarantined.
 pub const QUARANTINE_CODES: &[&str] = &[
@@ -122,6 +130,17 @@ fn sync(
 ) -> Result<Result<SyncReply, ProtocolError>, Refused> {
     let row = tx.device(device)?.ok_or(ProtocolError::Unauthorised)?;
     if row.revoked.is_some() {
+        // What it has to say is kept, and it learns nothing.
+        if let Some(push) = request
+            .push
+            .as_ref()
+            .filter(|push| push.stream == request.stream)
+        {
+            match accept(tx, identity, entropy, &row, push, now) {
+                Ok(()) | Err(Refused::Protocol(_)) => {}
+                Err(error @ Refused::Store(_)) => return Err(error),
+            }
+        }
         return Err(ProtocolError::Revoked.into());
     }
     let own = tx.stream(request.stream)?;
@@ -129,6 +148,8 @@ fn sync(
         return Err(ProtocolError::Forbidden.into());
     }
     let server_head = own.as_ref().map_or(0, |own| own.head_seq);
+    notice_restore(tx, identity, entropy, request, server_head, now)?;
+    notice_clock(tx, identity, entropy, request, now)?;
     if server_head > request.head_seq {
         if let Some(push) = request
             .push
@@ -209,6 +230,57 @@ fn sync(
     }))
 }
 
+/// A device that knows more of what this server said than the server itself: the server came back from a backup and
+/// nobody told it. It acknowledges and grants only what is durable, so there is no other way to that.
+fn notice_restore(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    entropy: &mut Entropy,
+    request: &SyncRequest,
+    server_head: u64,
+    now: &Now,
+) -> StoreResult<()> {
+    let epoch = epoch(tx)?;
+    let ahead = request.epoch.checked_sub(epoch);
+    if request.authority != identity.authority || ahead.is_none_or(|ahead| ahead > EPOCHS_MAX) {
+        return Ok(());
+    }
+    let seen = request.rights.iter().flat_map(|report| &report.seen);
+    if request.epoch > epoch
+        || request.acked_seq > server_head
+        || rights::has_forgotten(tx, identity, request.stream, seen)?
+    {
+        tracing::warn!(stream = %request.stream, epoch, "a device knows more of this server than it does itself");
+        let shown = StreamPos {
+            stream: request.stream,
+            seq: request.acked_seq,
+        };
+        start_epoch(tx, identity, entropy, request.epoch, vec![shown], now)?;
+    }
+    Ok(())
+}
+
+fn notice_clock(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    entropy: &mut Entropy,
+    request: &SyncRequest,
+    now: &Now,
+) -> StoreResult<()> {
+    if request.wall.abs_diff(now.wall_ms) <= CLOCK_OFF_MS_MAX.unsigned_abs() {
+        return Ok(());
+    }
+    let raised = IncidentRaised {
+        stream: Some(request.stream),
+        story: vec![StreamPos {
+            stream: request.stream,
+            seq: request.head_seq,
+        }],
+        ..incident(IncidentKind::ClockSuspect)
+    };
+    raise(tx, identity, entropy, raised, now)
+}
+
 /// Takes in one push of `device`, its own stream's or one that it relays.
 fn accept(
     tx: &Tx<'_>,
@@ -233,6 +305,9 @@ fn accept(
         &push.head,
     )
     .map_err(|_| ProtocolError::Unauthorised)?;
+    if owner.revoked.is_some() {
+        return Ok(keep_aside(tx, identity, entropy, push, &hashes, now)?);
+    }
     let (head_seq, head_hash) = known
         .as_ref()
         .map_or((0, genesis_hash(push.stream)), |row| {
@@ -289,6 +364,9 @@ fn accept(
             .collect(),
         clock,
         fold: Fold::new(tx),
+        aside: Vec::new(),
+        alike: Alike::after(tx, push.stream, head_seq)?,
+        again: Vec::new(),
     };
     for (raw, hash) in push.events.iter().zip(&hashes).skip(skip) {
         row.head_seq += 1;
@@ -298,7 +376,14 @@ fn accept(
     if intake.clock != clock {
         set_hlc(tx, intake.clock)?;
     }
-    let folded = intake.fold.finish()?;
+    let Intake {
+        fold,
+        aside,
+        alike,
+        again,
+        ..
+    } = intake;
+    let folded = fold.finish()?;
     if row.head_seq > head_seq {
         row.signature.clone_from(&push.head.signature);
     }
@@ -306,8 +391,64 @@ fn accept(
     if row.head_seq > head_seq {
         settle(tx, identity, entropy, push, &row, head_seq, now)?;
     }
+    if !aside.is_empty() {
+        let raised = IncidentRaised {
+            stream: Some(push.stream),
+            story: story_of(aside),
+            ..incident(IncidentKind::Quarantined)
+        };
+        raise(tx, identity, entropy, raised, now)?;
+    }
+    let pairs = alike.pairs().into_iter();
+    let pairs = pairs.map(|story| (IncidentKind::DuplicateSuspect, story));
+    let twice = again
+        .into_iter()
+        .map(|story| (IncidentKind::ReversedTwice, story));
+    for (kind, story) in pairs.chain(twice) {
+        let raised = IncidentRaised {
+            stream: Some(push.stream),
+            story: story_of(story),
+            ..incident(kind)
+        };
+        raise_again(tx, identity, entropy, raised, now)?;
+    }
     look_over(tx, identity, entropy, &folded, now)?;
     Ok(())
+}
+
+/// Keeps what a revoked device sends as if it were another branch: in no sum, and not part of the stream, whose end
+/// stays where it was sealed. A till that is trusted may still adopt it, from the device's own file.
+fn keep_aside(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    entropy: &mut Entropy,
+    push: &Push,
+    hashes: &[Digest],
+    now: &Now,
+) -> StoreResult<()> {
+    let mut kept = Vec::new();
+    let room = REVOKED_EVENTS_MAX.saturating_sub(tx.contested_of(push.stream)?);
+    let events = push.events.iter().zip(hashes).enumerate();
+    for (offset, (raw, hash)) in events.take(usize::try_from(room).unwrap_or(usize::MAX)) {
+        let seq = push.first_seq + offset as u64;
+        if tx.event_hash(push.stream, seq)? != Some(*hash) {
+            tx.contest(push.stream, seq, *hash, raw.get().as_bytes(), now.wall_ms)?;
+            kept.push(StreamPos {
+                stream: push.stream,
+                seq,
+            });
+        }
+    }
+    if kept.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(stream = %push.stream, "a revoked device still writes");
+    let raised = IncidentRaised {
+        stream: Some(push.stream),
+        story: story_of(kept),
+        ..incident(IncidentKind::RevokedDevice)
+    };
+    raise(tx, identity, entropy, raised, now)
 }
 
 /// What new events of a stream mean for streams: the one that it follows has ended, and one that was sealed speaks.
@@ -388,9 +529,6 @@ fn owner_of(tx: &Tx<'_>, device: &DeviceRow, stream: &StreamRow) -> Result<Devic
     if owner.store != device.store {
         return Err(ProtocolError::Forbidden.into());
     }
-    if owner.revoked.is_some() {
-        return Err(ProtocolError::Revoked.into());
-    }
     Ok(DeviceRow {
         public_key: stream.public_key.clone(),
         ..owner
@@ -423,9 +561,6 @@ fn owner_of_new(
     let owner = tx.device(opened.device)?.ok_or(ProtocolError::Forbidden)?;
     if owner.store != device.store {
         return Err(ProtocolError::Forbidden.into());
-    }
-    if owner.revoked.is_some() {
-        return Err(ProtocolError::Revoked.into());
     }
     Ok(owner)
 }
@@ -467,6 +602,11 @@ struct Intake<'a, 'c> {
     /// The hub's own clock, following the events.
     clock: Hlc,
     fold: Fold<'a, 'c>,
+    /// Events that were set aside.
+    aside: Vec<StreamPos>,
+    alike: Alike,
+    /// For each reversal of what was reversed before: all of them.
+    again: Vec<Vec<StreamPos>>,
 }
 
 impl Intake<'_, '_> {
@@ -513,6 +653,7 @@ impl Intake<'_, '_> {
         if let Err(code) = verdict {
             tracing::warn!(stream = %stream, seq, code, "an event was quarantined");
             self.tx.quarantine(stream, seq, code, self.now.wall_ms)?;
+            self.aside.push(StreamPos { stream, seq });
         }
         Ok(())
     }
@@ -610,6 +751,10 @@ impl Intake<'_, '_> {
             seq: event.seq,
             hlc: event.hlc,
         };
+        let before = match fact {
+            Fact::Reversed(reversed) => self.tx.reversals_of(reversed.of)?,
+            _ => Vec::new(),
+        };
         let (tx, fold) = (self.tx, &mut self.fold);
         let folded = tx.savepoint(|| {
             if let Some((adopting, id)) = inside {
@@ -618,7 +763,20 @@ impl Intake<'_, '_> {
             fold.apply(&origin, &at, fact)
         });
         match folded {
-            Ok(()) => Ok(Ok(())),
+            Ok(()) => {
+                let here = StreamPos {
+                    stream: event.stream,
+                    seq: event.seq,
+                };
+                if !before.is_empty() {
+                    self.again.push(before.into_iter().chain([here]).collect());
+                }
+                // What is adopted was written long ago, beside whatever.
+                if inside.is_none() {
+                    self.alike.see(here, event.wall, fact);
+                }
+                Ok(Ok(()))
+            }
             Err(FoldError::Overflow) => Ok(Err("overflow")),
             Err(FoldError::Store(error)) => Err(error),
         }

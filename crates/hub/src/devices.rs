@@ -1,6 +1,7 @@
 //! Enrolment: a one-time code, a key that the device made itself, a fingerprint that the owner compares.
 
 use domain::config::KeyAlgorithm;
+use domain::event::SealReason;
 use domain::ids::{DeviceId, StoreId, TenantId, TillId};
 use domain::signature::PublicKey;
 use domain::time::Now;
@@ -10,6 +11,7 @@ use sync_protocol::{EnrolReply, EnrolRequest, Enrolled, PROTOCOL, ProtocolError,
 
 use crate::feeds::feeds_of;
 use crate::lifecycle::{Hub, Identity, epoch};
+use crate::seal::seal;
 use crate::shops::{AdminError, publish_device, store_config, unknown};
 use crate::store::{CodeRow, DeviceRow, StoreError, StoreResult, Tx};
 
@@ -37,6 +39,8 @@ pub struct DeviceAuth {
     pub algorithm: KeyAlgorithm,
     /// Registered public key, hexadecimal.
     pub public_key: String,
+    /// No longer trusted: what it sends is kept aside, and it is told nothing.
+    pub revoked: bool,
 }
 
 /// A device that waits for the owner.
@@ -137,11 +141,18 @@ impl Hub {
         })
     }
 
-    /// Takes trust from a device: its next call is refused, and all tills learn of it.
+    /// Takes trust from a device for `reason`: all tills learn of it, its streams are sealed, and whatever it still
+    /// sends is kept aside.
     ///
     /// # Errors
     /// [`AdminError::Unknown`].
-    pub fn revoke_device(&mut self, device: DeviceId, now: &Now) -> Result<(), AdminError> {
+    pub fn revoke_device(
+        &mut self,
+        device: DeviceId,
+        reason: SealReason,
+        now: &Now,
+    ) -> Result<(), AdminError> {
+        let (identity, entropy) = (&self.identity, &mut self.entropy);
         self.store.write(|tx| {
             let mut row = tx
                 .device(device)?
@@ -149,6 +160,11 @@ impl Hub {
             row.revoked = Some(row.revoked.unwrap_or(now.wall_ms));
             tx.put_device(&row)?;
             publish_device(tx, &row)?;
+            for stream in tx.streams()?.into_iter().filter(|row| row.device == device) {
+                if tx.seal(stream.stream)?.is_none() {
+                    seal(tx, identity, entropy, stream.stream, reason, now)?;
+                }
+            }
             Ok(())
         })
     }
@@ -225,20 +241,18 @@ impl Hub {
         outcome.map_err(internal)?
     }
 
-    /// Whose token this is.
+    /// Whose token this is, a revoked device's too.
     ///
     /// # Errors
-    /// [`ProtocolError::Unauthorised`], [`ProtocolError::Revoked`].
+    /// [`ProtocolError::Unauthorised`].
     pub fn device_by_token(&self, token: &str) -> Result<DeviceAuth, ProtocolError> {
         let row = self
             .store
             .read(|tx| tx.device_by_token(token_hash(token)))
             .map_err(internal)?
             .ok_or(ProtocolError::Unauthorised)?;
-        if row.revoked.is_some() {
-            return Err(ProtocolError::Revoked);
-        }
         Ok(DeviceAuth {
+            revoked: row.revoked.is_some(),
             device: row.device,
             tenant: self.identity.tenant.clone(),
             store: row.store,

@@ -97,7 +97,14 @@ impl<'t, 'c> Fold<'t, 'c> {
             Fact::StockCounted(count) => self.count(at, count)?,
             Fact::CountLearned(learned) => self.learned(at, learned)?,
             Fact::SaleCompleted(sale) => self.takings(origin, sale, false)?,
-            Fact::Reversed(reversed) => self.takings(origin, &reversed.mirror, true)?,
+            Fact::Reversed(reversed) => {
+                let here = StreamPos {
+                    stream: at.stream,
+                    seq: at.seq,
+                };
+                self.tx.insert_reversal(reversed.of, here, origin.branch)?;
+                self.takings(origin, &reversed.mirror, true)?;
+            }
             Fact::StreamOpened(_)
             | Fact::ShiftOpened(_)
             | Fact::CartVoided(_)
@@ -464,6 +471,65 @@ pub(crate) fn book_everything(tx: &Tx<'_>) -> StoreResult<()> {
                 FoldError::Overflow => StoreError::Corrupt("accounts"),
                 FoldError::Store(error) => error,
             })
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes down the reversals of a file from before they were kept.
+pub(crate) fn index_reversals(tx: &Tx<'_>) -> StoreResult<()> {
+    each_folded(tx, |at, branch, fact| {
+        if let Fact::Reversed(reversed) = fact {
+            let here = StreamPos {
+                stream: at.stream,
+                seq: at.seq,
+            };
+            tx.insert_reversal(reversed.of, here, branch)?;
+        }
+        Ok(())
+    })
+}
+
+/// Calls `visit` with every event that was folded, its branch and its fact, stream by stream; what was adopted in the
+/// place of what adopted it.
+pub(crate) fn each_folded(
+    tx: &Tx<'_>,
+    mut visit: impl FnMut(&EventRef, i64, &Fact) -> StoreResult<()>,
+) -> StoreResult<()> {
+    for row in tx.streams()? {
+        let aside: BTreeSet<u64> = tx
+            .quarantined(row.stream, 1, row.head_seq)?
+            .into_iter()
+            .map(|(seq, _)| seq)
+            .collect();
+        tx.each_event(row.stream, |seq, _, bytes, _| -> StoreResult<()> {
+            if aside.contains(&seq) {
+                return Ok(());
+            }
+            let corrupt = || StoreError::Corrupt("event");
+            let event = Event::decode(&bytes).map_err(|_| corrupt())?;
+            let fact = event.fact().map_err(|_| corrupt())?;
+            let (event, fact) = match &fact {
+                Fact::Adopted(adopted) => {
+                    let original = adopted.original().ok_or_else(corrupt)?;
+                    let known_by_itself = tx.event_by_id(original.event.id)?.is_some();
+                    let here = tx.adopted(original.event.id)? == Some((row.stream, seq));
+                    let Ok(inner) = original.event.fact() else {
+                        return Ok(());
+                    };
+                    if known_by_itself || !here {
+                        return Ok(());
+                    }
+                    (original.event, inner)
+                }
+                _ => (event, fact),
+            };
+            let at = EventRef {
+                stream: event.stream,
+                seq: event.seq,
+                hlc: event.hlc,
+            };
+            visit(&at, branch_of(event.id), &fact)
         })?;
     }
     Ok(())

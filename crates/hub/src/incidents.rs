@@ -95,12 +95,29 @@ pub(crate) fn raise(
     if tx.has_open_incident(&raised)? {
         return Ok(());
     }
+    raise_again(tx, identity, entropy, raised, now)
+}
+
+/// Raises an incident also beside others of that kind: each is about events of its own.
+pub(crate) fn raise_again(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    entropy: &mut Entropy,
+    raised: IncidentRaised,
+    now: &Now,
+) -> StoreResult<()> {
     let fact = Fact::IncidentRaised(IncidentRaised {
         incident: IncidentId(entropy.next_uuid(now.wall_ms)),
         ..raised
     });
     write_fact(tx, identity, entropy, &fact, now)?;
     Ok(())
+}
+
+/// The first events of a story that may be long.
+pub(crate) fn story_of(mut events: Vec<StreamPos>) -> Vec<StreamPos> {
+    events.truncate(STORY_MAX);
+    events
 }
 
 /// Looks at what a push has done to stock, rights and promises.

@@ -8,6 +8,7 @@
 //! [`import`] (how a catalogue comes in).
 
 mod accept;
+mod alike;
 mod books;
 mod devices;
 mod feeds;
@@ -24,7 +25,8 @@ mod shops;
 mod store;
 mod verify;
 
-pub use accept::{ANCHOR_AHEAD_MS_MAX, QUARANTINE_CODES};
+pub use accept::{ANCHOR_AHEAD_MS_MAX, CLOCK_OFF_MS_MAX, QUARANTINE_CODES};
+pub use alike::ALIKE_MS_MAX;
 pub use devices::{CODE_LIFE_MS, DeviceAuth, PendingDevice};
 pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
 pub use domain::time::{Boot, Now};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use domain::config::KeyAlgorithm;
 use domain::entropy::Entropy;
-use domain::event::{Fact, IncidentKind, StreamOpened, StreamReason};
+use domain::event::{Fact, IncidentKind, IncidentRaised, StreamOpened, StreamPos, StreamReason};
 use domain::ids::{DeviceId, Digest, StreamId, TenantId};
 use domain::time::Now;
 use ed25519_dalek::SigningKey;
@@ -151,13 +151,29 @@ impl Hub {
     pub fn raise_epoch(&mut self, now: &Now) -> Result<u64, StoreError> {
         let (identity, entropy) = (&self.identity, &mut self.entropy);
         self.store.write(|tx| {
-            let next = epoch(tx)? + 1;
-            tx.set_meta("epoch", &next.to_string())?;
-            let restored = incident(IncidentKind::ServerRestored);
-            raise(tx, identity, entropy, restored, now)?;
-            Ok(next)
+            let known = epoch(tx)?;
+            start_epoch(tx, identity, entropy, known, Vec::new(), now)
         })
     }
+}
+
+/// Starts the epoch after `known`, which is not below the server's own.
+pub(crate) fn start_epoch(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    entropy: &mut Entropy,
+    known: u64,
+    story: Vec<StreamPos>,
+    now: &Now,
+) -> StoreResult<u64> {
+    let next = known.saturating_add(1);
+    tx.set_meta("epoch", &next.to_string())?;
+    let restored = IncidentRaised {
+        story,
+        ..incident(IncidentKind::ServerRestored)
+    };
+    raise(tx, identity, entropy, restored, now)?;
+    Ok(next)
 }
 
 pub(crate) fn epoch(tx: &Tx<'_>) -> StoreResult<u64> {

@@ -197,7 +197,8 @@ pub struct SetAsideLine {
     pub series: String,
     /// Its place in the stream.
     pub seq: u64,
-    /// One of [`crate::QUARANTINE_CODES`], or `other_branch`: the stream forked, and its till has not adopted this one.
+    /// One of [`crate::QUARANTINE_CODES`]; or `other_branch`: the stream forked, and its till has not adopted this one;
+    /// or `revoked_device`: its device was no longer trusted.
     pub code: String,
     /// Kind of the event, of the one inside an adopting one; none when it cannot be read.
     pub kind: Option<String>,

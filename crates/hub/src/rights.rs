@@ -17,7 +17,7 @@ use domain::time::Now;
 use sync_protocol::{FeedName, Grant, Recall, SyncRequest, sign};
 
 use crate::accept::ANCHOR_AHEAD_MS_MAX;
-use crate::fold::{Fold, FoldError, Origin};
+use crate::fold::{Fold, FoldError, Origin, each_folded};
 use crate::lifecycle::{Hub, Identity, epoch};
 use crate::own_stream::append;
 use crate::shops::{AdminError, from_row, unknown};
@@ -415,6 +415,42 @@ pub(crate) fn is_open(tx: &Tx<'_>, location: &LocationId) -> StoreResult<bool> {
     Ok(true)
 }
 
+/// Whether somebody shows a grant of this epoch or a later one that this server signed and knows nothing of.
+pub(crate) fn has_forgotten<'g>(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    stream: StreamId,
+    seen: impl Iterator<Item = &'g Grant>,
+) -> StoreResult<bool> {
+    let epoch = epoch(tx)?;
+    for grant in seen.take(LINES_MAX).filter(|grant| grant.epoch >= epoch) {
+        let place = (grant.line.variant, grant.line.location.clone());
+        let known = tx.edge(&place, identity.stream, stream)?;
+        let known = known.map(|edge| edge.total).unwrap_or_default();
+        if grant.line.total > known && is_ours(identity, stream, grant) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_ours(identity: &Identity, stream: StreamId, grant: &Grant) -> bool {
+    let message = grant_message(
+        &identity.tenant,
+        grant.epoch,
+        (grant.from, stream),
+        &grant.line,
+    );
+    grant.from == identity.stream
+        && sign::verify(
+            domain::config::KeyAlgorithm::Ed25519,
+            &sign::public_key(&identity.key),
+            &message,
+            &grant.signature,
+        )
+        .is_ok()
+}
+
 /// What an answer says about rights.
 #[derive(Debug, Default)]
 pub(crate) struct RightsReply {
@@ -501,20 +537,7 @@ impl Desk<'_, '_> {
         for grant in seen.iter().take(LINES_MAX) {
             let line = &grant.line;
             let place = (line.variant, line.location.clone());
-            let signed = grant.from == own
-                && sign::verify(
-                    domain::config::KeyAlgorithm::Ed25519,
-                    &sign::public_key(&self.identity.key),
-                    &grant_message(
-                        &self.identity.tenant,
-                        grant.epoch,
-                        (grant.from, stream),
-                        line,
-                    ),
-                    &grant.signature,
-                )
-                .is_ok();
-            if !signed {
+            if !is_ours(self.identity, stream, grant) {
                 tracing::warn!(stream = %stream, "a device shows a grant that is not ours");
                 continue;
             }
@@ -833,46 +856,12 @@ fn largest_remainder(units: i64, claims: &[(i64, i64)]) -> Vec<i64> {
 /// Reads all events of a file from before rights were kept, and the classes of its catalogue.
 pub(crate) fn index_everything(tx: &Tx<'_>) -> StoreResult<()> {
     index_classes(tx)?;
-    for row in tx.streams()? {
-        let aside: BTreeSet<u64> = tx
-            .quarantined(row.stream, 1, row.head_seq)?
-            .into_iter()
-            .map(|(seq, _)| seq)
-            .collect();
-        tx.each_event(row.stream, |seq, _, bytes, _| -> StoreResult<()> {
-            if aside.contains(&seq) {
-                return Ok(());
-            }
-            let corrupt = || StoreError::Corrupt("event");
-            let event = domain::event::Event::decode(&bytes).map_err(|_| corrupt())?;
-            let fact = event.fact().map_err(|_| corrupt())?;
-            let (event, fact) = match &fact {
-                Fact::Adopted(adopted) => {
-                    let original = adopted.original().ok_or_else(corrupt)?;
-                    let known_by_itself = tx.event_by_id(original.event.id)?.is_some();
-                    let here = tx.adopted(original.event.id)? == Some((row.stream, seq));
-                    let Ok(inner) = original.event.fact() else {
-                        return Ok(());
-                    };
-                    if known_by_itself || !here {
-                        return Ok(());
-                    }
-                    (original.event, inner)
-                }
-                _ => (event, fact),
-            };
-            let at = EventRef {
-                stream: event.stream,
-                seq: event.seq,
-                hlc: event.hlc,
-            };
-            crate::fold::fold_rights(tx, &at, &fact).map_err(|error| match error {
-                FoldError::Overflow => StoreError::Corrupt("rights"),
-                FoldError::Store(error) => error,
-            })
-        })?;
-    }
-    Ok(())
+    each_folded(tx, |at, _, fact| {
+        crate::fold::fold_rights(tx, at, fact).map_err(|error| match error {
+            FoldError::Overflow => StoreError::Corrupt("rights"),
+            FoldError::Store(error) => error,
+        })
+    })
 }
 
 /// Brings the list of strict variants up to the catalogue.

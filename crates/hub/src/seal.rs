@@ -49,7 +49,7 @@ impl Hub {
     }
 }
 
-fn seal(
+pub(crate) fn seal(
     tx: &Tx<'_>,
     identity: &Identity,
     entropy: &mut Entropy,

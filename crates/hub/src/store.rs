@@ -35,11 +35,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/schema-4.sql"),
     include_str!("store/schema-5.sql"),
     include_str!("store/schema-6.sql"),
+    include_str!("store/schema-7.sql"),
 ];
 /// Schema from which on accounts and closings are kept.
 const WITH_BOOKS: usize = 2;
 /// Schema from which on rights are kept.
 const WITH_RIGHTS: usize = 6;
+/// Schema from which on reversals are known by what they undo.
+const WITH_REVERSALS: usize = 7;
 /// How long a writer waits for another process, such as an import beside a running server.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 
@@ -179,6 +182,9 @@ impl Store {
             }
             if (1..WITH_RIGHTS).contains(&found) {
                 crate::rights::index_everything(tx)?;
+            }
+            if (1..WITH_REVERSALS).contains(&found) {
+                crate::fold::index_reversals(tx)?;
             }
             tx.conn
                 .pragma_update(None, "user_version", MIGRATIONS.len())?;

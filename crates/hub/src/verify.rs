@@ -7,7 +7,7 @@ use domain::config::KeyAlgorithm;
 use domain::escrow;
 use domain::event::{ALL_ZONES, Event, Fact, MAIN_ZONE, StreamPos, chain_hash, genesis_hash};
 use domain::ids::{
-    Digest, EventId, IncidentId, PromiseId, ShiftId, StoreId, StreamId, TillId, VariantId,
+    Digest, EventId, IncidentId, PromiseId, SaleId, ShiftId, StoreId, StreamId, TillId, VariantId,
 };
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef};
@@ -19,8 +19,8 @@ use sync_protocol::{FeedName, SignedHead, sign};
 use crate::accept::registered_id;
 use crate::books;
 use crate::fold::{
-    FoldError, add_sale, add_up, kept_aside, kept_edges, kept_movements, kept_seal, stock_row,
-    wall_of,
+    FoldError, add_sale, add_up, branch_of, kept_aside, kept_edges, kept_movements, kept_seal,
+    stock_row, wall_of,
 };
 use crate::lifecycle::Hub;
 use crate::shops::{from_row, to_row};
@@ -67,6 +67,7 @@ struct Refold {
     seals: BTreeMap<StreamId, SealRow>,
     picked: BTreeSet<PromiseId>,
     incidents: BTreeMap<IncidentId, IncidentRow>,
+    reversals: BTreeSet<(SaleId, StreamPos, i64)>,
     takings: BTreeMap<(String, String, String, String), TakingsRow>,
     shift_days: BTreeMap<ShiftId, String>,
     /// By store, till and account.
@@ -145,6 +146,9 @@ impl Hub {
             "rights".to_owned(),
             verify_rights(tx, &refold, &mut findings)?,
         );
+        if tx.reversals()? != refold.reversals {
+            findings.note(|| "reversals: what was undone is not what the events undid".to_owned());
+        }
         let feeds = verify_feeds(tx, &mut findings)?;
         Ok(VerifyReport {
             ok: findings.first_bad.is_none(),
@@ -215,6 +219,14 @@ impl Hub {
                         seq: event.seq,
                         hlc: event.hlc,
                     };
+                    if let Fact::Reversed(reversed) = &fact {
+                        let here = StreamPos {
+                            stream: event.stream,
+                            seq: event.seq,
+                        };
+                        let branch = branch_of(event.id);
+                        refold.reversals.insert((reversed.of, here, branch));
+                    }
                     refold.take(row, &at, &fact).map_err(|e| e.to_string())
                 });
             if let Err(error) = folded {

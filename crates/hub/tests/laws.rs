@@ -450,6 +450,8 @@ fn the_closings_of_an_older_file_are_kept() {
     let mut till = world.till("01", 7);
     till.close_shift(1, 0, 500);
     till.close_shift(2, 0, -200);
+    let ball = world.variant("BAL-4");
+    till.reverse(domain::ids::SaleId(uuid::Uuid::nil()), ball, 1, 10_000);
     world.sync(&till, &till.push_all()).expect("push");
     let before = world.hub.closings(10).expect("closings");
     assert_eq!(before.len(), 2);
@@ -477,6 +479,7 @@ fn the_closings_of_an_older_file_are_kept() {
          DROP TABLE promise;
          DROP TABLE promise_line;
          DROP TABLE incident;
+         DROP TABLE reversal;
          DROP TABLE learned;
          DROP TABLE held;
          ALTER TABLE movement DROP COLUMN strict;

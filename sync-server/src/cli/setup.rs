@@ -7,6 +7,7 @@ use domain::config::{
     CashRounding, DRAWERS_MAX, Role, RoundingMode, StaffMember, StoreConfig, TaxRounding,
 };
 use domain::country::{Country, CountryPack, DocumentKind};
+use domain::event::SealReason;
 use domain::ids::{DeviceId, LocationId, PriceListId, StoreId, TenantId, TillId, UserId};
 use domain::text::clean;
 use hub::NewTenant;
@@ -541,6 +542,9 @@ pub enum DeviceCommand {
         /// Device, as listed.
         #[arg(long)]
         device: DeviceId,
+        /// It was stolen.
+        #[arg(long)]
+        stolen: bool,
     },
 }
 
@@ -605,11 +609,20 @@ pub(super) fn device(context: &Context, command: DeviceCommand) -> anyhow::Resul
                 .confirm_device(&fingerprint, now)?;
             Output::new("confirmed\n", json!({ "ok": true }))
         }
-        DeviceCommand::Revoke { tenant, device } => {
+        DeviceCommand::Revoke {
+            tenant,
+            device,
+            stolen,
+        } => {
+            let reason = if stolen {
+                SealReason::Stolen
+            } else {
+                SealReason::Retired
+            };
             context
                 .data
                 .hub(&tenant.tenant)?
-                .revoke_device(device, now)?;
+                .revoke_device(device, reason, now)?;
             Output::new("revoked\n", json!({ "ok": true }))
         }
     }

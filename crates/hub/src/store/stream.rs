@@ -1,6 +1,9 @@
 //! Streams, their events, and what was set aside of them.
 
-use domain::ids::{DeviceId, Digest, EventId, StoreId, StreamId, TillId};
+use std::collections::BTreeSet;
+
+use domain::event::StreamPos;
+use domain::ids::{DeviceId, Digest, EventId, SaleId, StoreId, StreamId, TillId};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{StoreError, StoreResult, Tx, digest, from_sql, stream_id, to_sql, uuid};
@@ -39,7 +42,7 @@ pub(crate) struct AsideRow {
     pub store: Option<StoreId>,
     pub till: Option<TillId>,
     pub seq: u64,
-    /// None for an event of another branch.
+    /// None for an event of another branch, unless a device wrote it that was revoked.
     pub code: Option<String>,
     pub bytes: Vec<u8>,
     pub recv: i64,
@@ -311,8 +314,11 @@ impl Tx<'_> {
     /// The latest events of other branches of forked streams, adopted since or not.
     pub fn other_branches(&self) -> StoreResult<Vec<AsideRow>> {
         self.aside_rows(
-            "SELECT c.stream, c.seq, NULL, c.bytes, c.recv, s.store, s.till
+            "SELECT c.stream, c.seq,
+                    CASE WHEN d.revoked IS NOT NULL AND c.seq > s.head_seq THEN 'revoked_device' END,
+                    c.bytes, c.recv, s.store, s.till
              FROM contested c JOIN stream s ON s.stream = c.stream
+                 LEFT JOIN device d ON d.device = s.device
              ORDER BY c.recv DESC, c.seq DESC LIMIT ?1",
             [OTHER_BRANCHES_MAX],
         )
@@ -352,6 +358,67 @@ impl Tx<'_> {
             )?
             .execute(params![stream.0, to_sql(seq)?, hash.0, bytes, recv])?;
         Ok(())
+    }
+
+    /// How many events are kept of other branches of a stream.
+    pub fn contested_of(&self, stream: StreamId) -> StoreResult<u64> {
+        from_sql(
+            self.conn
+                .prepare_cached("SELECT COUNT(*) FROM contested WHERE stream = ?1")?
+                .query_row([stream.0], |row| row.get(0))?,
+        )
+    }
+
+    /// Takes down that the event at a place undid a sale.
+    pub fn insert_reversal(&self, of: SaleId, at: StreamPos, branch: i64) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO reversal (sale, stream, seq, branch) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                of.0.as_bytes(),
+                at.stream.0,
+                to_sql(at.seq)?,
+                branch
+            ])?;
+        Ok(())
+    }
+
+    /// Where a sale was undone, ascending.
+    pub fn reversals_of(&self, sale: SaleId) -> StoreResult<Vec<StreamPos>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT stream, seq FROM reversal WHERE sale = ?1 ORDER BY stream, seq",
+        )?;
+        let rows =
+            statement.query_map([sale.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.map(|row| {
+            let (stream, seq) = row?;
+            Ok(StreamPos {
+                stream: stream_id(stream)?,
+                seq: from_sql(seq)?,
+            })
+        })
+        .collect()
+    }
+
+    /// All reversals: the sale, where it was undone, and the branch.
+    pub fn reversals(&self) -> StoreResult<BTreeSet<(SaleId, StreamPos, i64)>> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT sale, stream, seq, branch FROM reversal")?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        rows.map(|row| {
+            let (sale, stream, seq, branch) = row?;
+            let at = StreamPos {
+                stream: stream_id(stream)?,
+                seq: from_sql(seq)?,
+            };
+            Ok((SaleId(uuid(sale)?), at, branch))
+        })
+        .collect()
     }
 
     pub fn contested_count(&self) -> StoreResult<u64> {
