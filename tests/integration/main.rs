@@ -2,8 +2,6 @@
 
 mod accounts;
 mod import;
-mod last_unit;
 mod rights;
 mod running;
 mod sale;
-mod streams;

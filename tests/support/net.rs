@@ -63,6 +63,8 @@ pub struct Net {
     clock: Clock,
     rng: Rng,
     late: Vec<Outgoing>,
+    /// Keeps what was sent, if somebody wants to see it.
+    pub tap: Option<Vec<Outgoing>>,
     /// What goes wrong.
     pub faults: Faults,
     /// Counters.
@@ -85,6 +87,7 @@ impl Net {
             clock,
             rng,
             late: Vec::new(),
+            tap: None,
             faults: Faults::NONE,
             traffic: Traffic::default(),
         })
@@ -93,6 +96,9 @@ impl Net {
     /// Sends a request and says what its sender sees.
     pub fn send(&mut self, outgoing: &Outgoing) -> TransportOutcome {
         self.traffic.sent += 1;
+        if let Some(tap) = &mut self.tap {
+            tap.push(outgoing.clone());
+        }
         self.traffic.bytes_up += outgoing.body.len() as u64;
         if self.rng.chance(self.faults.lost) {
             self.traffic.lost += 1;
@@ -130,7 +136,8 @@ impl Net {
         }
     }
 
-    fn deliver(&mut self, outgoing: &Outgoing) -> TransportOutcome {
+    /// Hands a request to the server, whatever goes wrong otherwise.
+    pub fn deliver(&mut self, outgoing: &Outgoing) -> TransportOutcome {
         self.traffic.arrived += 1;
         let method = match outgoing.method {
             Method::Get => "GET",

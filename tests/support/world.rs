@@ -101,6 +101,10 @@ pub struct TillNode {
     pub shop: Shop,
     /// Its number in the store.
     pub number: String,
+    /// How far its wall clock is from everybody else's, in milliseconds; its clock since boot is right.
+    pub clock_off_ms: i64,
+    /// Its time zone.
+    pub utc_offset_min: i32,
     rng: Rng,
     clock: FakeClock,
 }
@@ -255,7 +259,11 @@ impl World {
         Ok((world, report))
     }
 
-    fn add_till(&mut self, shop: Shop, number: &str, folder: &Path, seed: u64) -> Result<()> {
+    /// Enrols till `number` of a store with its files in `folder`; it is the last of [`World::tills`].
+    ///
+    /// # Errors
+    /// Anything that does not go as it must.
+    pub fn add_till(&mut self, shop: Shop, number: &str, folder: &Path, seed: u64) -> Result<()> {
         let code = {
             let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
             hub.issue_code(
@@ -277,6 +285,8 @@ impl World {
             engine,
             shop,
             number: number.to_owned(),
+            clock_off_ms: 0,
+            utc_offset_min: self.clock.now().utc_offset_min,
             rng,
             clock: self.clock.clone(),
         };
@@ -304,6 +314,59 @@ impl World {
         self.tills.push(node);
         let index = self.tills.len() - 1;
         self.sync_until_quiet(index, 1_000)?;
+        Ok(())
+    }
+
+    /// Starts a copy of till `of` from files in `folder`; it is the last of [`World::tills`].
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub fn start_copy(&mut self, of: usize, folder: &Path, seed: u64) -> Result<()> {
+        let mut rng = Rng::new(seed);
+        let context = Context {
+            now: self.clock.now(),
+            entropy: Entropy::new(rng.bytes()),
+        };
+        let original = &self.tills[of];
+        let copy = TillNode {
+            till: Till::open(folder, "replay", context)?,
+            engine: Engine::new(EngineConfig::new("replay", rng.next_u64())),
+            shop: original.shop,
+            number: original.number.clone(),
+            clock_off_ms: original.clock_off_ms,
+            utc_offset_min: original.utc_offset_min,
+            rng,
+            clock: self.clock.clone(),
+        };
+        self.tills.push(copy);
+        Ok(())
+    }
+
+    /// Closes the server's file, lets `change` do what it likes with it, and opens it again.
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub fn restart_server(&mut self, folder: &Path, change: impl FnOnce(&Path)) -> Result<()> {
+        let aside = tempfile::tempdir()?;
+        let new = NewTenant {
+            tenant: TenantId::new("aside")?,
+            chain: "Aside".to_owned(),
+        };
+        let stand_in = Hub::create(
+            &aside.path().join("hub.db"),
+            &new,
+            &self.clock.now(),
+            Entropy::new([0; 32]),
+        )?;
+        let path = folder.join("hub.db");
+        let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
+        // Files are changed only once they are closed.
+        drop(std::mem::replace(&mut *hub, stand_in));
+        change(&path);
+        let seed = self.clock.now().wall_ms.to_be_bytes();
+        let mut entropy = [1; 32];
+        entropy[..8].copy_from_slice(&seed);
+        *hub = Hub::open(&path, Entropy::new(entropy))?;
         Ok(())
     }
 
@@ -361,9 +424,19 @@ impl World {
 }
 
 impl TillNode {
+    /// What its clocks say.
+    pub fn now(&self) -> Now {
+        let now = self.clock.now();
+        Now {
+            wall_ms: now.wall_ms + self.clock_off_ms,
+            utc_offset_min: self.utc_offset_min,
+            ..now
+        }
+    }
+
     fn context(&mut self) -> Context {
         Context {
-            now: self.clock.now(),
+            now: self.now(),
             entropy: Entropy::new(self.rng.bytes()),
         }
     }
@@ -444,7 +517,7 @@ impl TillNode {
             epoch: link.epoch,
             server_key: link.server_key,
         };
-        let now = self.clock.now();
+        let now = self.now();
         let key = self.till.signing_key().clone();
         let needs = self.till.rights_needed(&now).into_iter();
         self.engine.set_needs(

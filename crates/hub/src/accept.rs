@@ -149,7 +149,7 @@ fn sync(
     }
     let server_head = own.as_ref().map_or(0, |own| own.head_seq);
     notice_restore(tx, identity, entropy, request, server_head, now)?;
-    notice_clock(tx, identity, entropy, request, now)?;
+    notice_clock(tx, identity, entropy, request, server_head, now)?;
     if server_head > request.head_seq {
         if let Some(push) = request
             .push
@@ -265,9 +265,13 @@ fn notice_clock(
     identity: &Identity,
     entropy: &mut Entropy,
     request: &SyncRequest,
+    server_head: u64,
     now: &Now,
 ) -> StoreResult<()> {
-    if request.wall.abs_diff(now.wall_ms) <= CLOCK_OFF_MS_MAX.unsigned_abs() {
+    // A request that comes late, or once more, was on time when it was sent: it brings nothing new.
+    let is_behind = request.wall < now.wall_ms && request.head_seq <= server_head;
+    let off = request.wall.abs_diff(now.wall_ms);
+    if is_behind || off <= CLOCK_OFF_MS_MAX.unsigned_abs() {
         return Ok(());
     }
     let raised = IncidentRaised {

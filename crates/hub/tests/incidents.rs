@@ -77,13 +77,21 @@ fn a_clock_that_is_far_off_is_an_incident_and_stops_nothing() {
     for off in [CLOCK_OFF_MS_MAX + 1, -CLOCK_OFF_MS_MAX - 1, -support::WALL] {
         let mut world = World::with_catalogue();
         let mut till = world.till("01", 7);
-        let sold = till.sell(world.variant("BAL-4"), 1, 10_000);
+        till.sell(world.variant("BAL-4"), 1, 10_000);
         let near = SyncRequest {
             wall: support::WALL + CLOCK_OFF_MS_MAX,
             ..till.push_all()
         };
         world.sync(&till, &near).expect("sync");
         assert_eq!(kinds(&world), []);
+        // What was on its way for long brings nothing new.
+        let late = SyncRequest {
+            wall: support::WALL - 2 * CLOCK_OFF_MS_MAX,
+            ..till.push_all()
+        };
+        world.sync(&till, &late).expect("sync");
+        assert_eq!(kinds(&world), []);
+        let sold = till.sell(world.variant("BAL-4"), 1, 10_000);
         let far = SyncRequest {
             wall: support::WALL + off,
             ..till.push_all()
