@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Parser;
-use support::simulation::{self, Outcome, Size};
+use support::simulation::{self, Mutant, Outcome, Size};
 
 /// Days of a chain in which everything goes wrong, by seed.
 #[derive(Debug, Parser)]
@@ -30,6 +30,12 @@ struct Arguments {
     /// How often a failing list is played again to make it shorter.
     #[arg(long, default_value_t = 200)]
     shrink: u32,
+    /// A mechanism to switch off: the run is then to fail.
+    #[arg(long)]
+    mutant: Option<Mutant>,
+    /// Only prints the steps of the first seed.
+    #[arg(long)]
+    plan: bool,
 }
 
 fn main() -> ExitCode {
@@ -46,10 +52,16 @@ fn run(arguments: &Arguments) -> Result<bool> {
         busy: arguments.busy,
     };
     let mut out = std::io::stdout().lock();
+    if arguments.plan {
+        for step in simulation::plan(arguments.seed, size) {
+            writeln!(out, "{step:?}")?;
+        }
+        return Ok(true);
+    }
     let mut sum = Outcome::default();
     let started = Instant::now();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
-        match simulation::run(seed, size) {
+        match simulation::run(seed, size, arguments.mutant) {
             Ok(outcome) => sum.add(&outcome),
             Err(error) => {
                 writeln!(out, "seed {seed} fails: {error:#}")?;
@@ -58,7 +70,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
                     "play it again: make sim SEEDS=1 SEED={seed} TILLS={} DAYS={} BUSY={}",
                     size.tills, size.days, size.busy
                 )?;
-                let failure = simulation::shrink(seed, size, error, arguments.shrink);
+                let failure =
+                    simulation::shrink((seed, size, arguments.mutant), error, arguments.shrink);
                 writeln!(out, "{} steps are enough:", failure.steps.len())?;
                 for step in &failure.steps {
                     writeln!(out, "  {step:?}")?;
@@ -71,12 +84,16 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let seconds = started.elapsed().as_secs_f64();
     writeln!(
         out,
-        "{} seeds, {} steps, {} till-days, {} sales, {} requests, {} new streams: all rules held in {seconds:.0} s \
+        "{} seeds, {} steps, {} till-days, {} sales, {} strict sales and {} refused, {} promises, {} requests, {} new \
+         streams: all rules held in {seconds:.0} s \
          ({:.0} till-days a minute)",
         arguments.seeds,
         sum.steps,
         sum.till_days,
         sum.sales,
+        sum.tickets,
+        sum.refused,
+        sum.promises,
         sum.requests,
         sum.new_streams,
         sum.till_days as f64 * 60.0 / seconds.max(0.001),

@@ -1,12 +1,13 @@
 //! The simulation, bounded: a few seeds of every size, and the lists of steps that once broke a rule.
 
-use support::simulation::{self, Size, Step, play};
+use support::simulation::{self, MUTANTS, Mutant, Size, Step, play};
+use testkit::disk::crash::SURVIVALS;
 
 #[test]
 fn seeds_hold() {
     let mut sum = simulation::Outcome::default();
     for seed in 1..=6 {
-        match simulation::run(seed, Size::SMALL) {
+        match simulation::run(seed, Size::SMALL, None) {
             Ok(outcome) => sum.add(&outcome),
             Err(error) => {
                 panic!("seed {seed}: {error:#}; `make sim SEEDS=1 SEED={seed}` plays it again")
@@ -54,8 +55,85 @@ const ONCE_BROKEN: &[(&str, u64, &[Step])] = &[
 #[test]
 fn what_was_broken_once_holds() {
     for (rule, seed, steps) in ONCE_BROKEN {
-        if let Err(error) = play(*seed, Size::SMALL, steps) {
+        if let Err(error) = play(*seed, Size::SMALL, steps, None) {
             panic!("{rule}: {error:#}");
         }
+    }
+}
+
+/// Seeds that each mutant is looked for in, at most.
+const SEEDS_MAX: u64 = 8;
+
+/// A few steps in which each mechanism is needed.
+fn need_of(mutant: Mutant) -> Vec<Step> {
+    let synced = |till| [Step::Sync(till), Step::Sync(till), Step::Sync(till)];
+    // The first strict article has three units; a till that has been heard holds two of them.
+    let (one, two) = (Step::Promise(1, 0, 1, true), Step::Promise(1, 0, 2, true));
+    let mut steps = synced(1).to_vec();
+    match mutant {
+        Mutant::PnCounter => {
+            steps.extend(synced(0));
+            steps.extend(synced(2));
+            steps.extend([Step::Ticket(0, 0, 2), Step::Ticket(2, 0, 2)]);
+        }
+        Mutant::DeltaGrants => steps.extend([Step::Ticket(1, 0, 2), Step::Ticket(1, 0, 2)]),
+        Mutant::LeaseOnlyReclaim => {
+            steps.extend([Step::Ticket(1, 0, 2), Step::Wait(8 * 86_400_000), two]);
+        }
+        Mutant::PromiseOnHand => steps.extend([two, Step::Ticket(1, 0, 2)]),
+        Mutant::NoEpoch => {
+            steps.extend([Step::ServerSave, Step::Ticket(1, 0, 2), Step::Sync(1)]);
+            steps.extend([
+                Step::Sync(1),
+                Step::ServerRestore,
+                one,
+                Step::Ticket(1, 0, 1),
+            ]);
+        }
+        Mutant::PromisesNotConfirmed => {
+            steps.extend([Step::ServerSave, one, Step::ServerRestore]);
+            steps.extend([Step::Sync(1), Step::Sync(1), one, Step::Ticket(1, 0, 2)]);
+        }
+        Mutant::CountKnowsAll => {
+            steps.extend(synced(0));
+            steps.extend(synced(2));
+            steps.extend([Step::Count(0), Step::Sync(0), Step::Sync(2), Step::Sync(2)]);
+            for _ in 0..8 {
+                steps.extend([Step::Ticket(2, 2, 2), Step::Sync(2), Step::Sync(2)]);
+                steps.push(Step::Promise(0, 2, 1, true));
+            }
+        }
+        Mutant::DedupeOff | Mutant::VersionOutside => {
+            for _ in 0..6 {
+                steps.extend([Step::Sell(1, 2, 1, 1), Step::Sync(1)]);
+            }
+        }
+        Mutant::WitnessOff => {
+            steps.extend([Step::Save(1), Step::Sell(1, 2, 1, 1)]);
+            steps.extend([Step::PutBack(1, false), Step::Sell(1, 3, 1, 2)]);
+        }
+        Mutant::TillNotDurable => {
+            steps.extend([Step::Sell(1, 2, 1, 1), Step::PowerCut(1, SURVIVALS[0])]);
+        }
+        Mutant::AckBeforeCommit => {
+            steps.extend([one, Step::ServerPowerCut(SURVIVALS[0])]);
+            steps.extend(synced(1));
+            steps.extend([one, Step::Ticket(1, 0, 2)]);
+        }
+    }
+    steps
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    for mutant in MUTANTS {
+        let steps = need_of(mutant);
+        let caught = (1..=SEEDS_MAX).any(|seed| {
+            if let Err(error) = play(seed, Size::SMALL, &steps, None) {
+                panic!("without {mutant:?}, seed {seed}: {error:#}");
+            }
+            play(seed, Size::SMALL, &steps, Some(mutant)).is_err()
+        });
+        assert!(caught, "{mutant:?} broke no rule in {SEEDS_MAX} seeds");
     }
 }

@@ -7,12 +7,15 @@
 //! [`check`].
 
 pub mod check;
+pub mod goods;
+pub mod mutant;
 pub mod node;
 pub mod step;
 pub mod world;
 
 use anyhow::{Error, Result};
 
+pub use mutant::{MUTANTS, Mutant};
 pub use step::{Size, Step, plan};
 pub use world::Chain;
 
@@ -29,6 +32,12 @@ pub struct Outcome {
     pub requests: u64,
     /// Streams that tills began after the first.
     pub new_streams: u64,
+    /// Sales of strict goods.
+    pub tickets: u64,
+    /// Of these, refused because there was no right.
+    pub refused: u64,
+    /// Promises that the web shop was given.
+    pub promises: u64,
 }
 
 impl Outcome {
@@ -39,6 +48,9 @@ impl Outcome {
         self.till_days += other.till_days;
         self.requests += other.requests;
         self.new_streams += other.new_streams;
+        self.tickets += other.tickets;
+        self.refused += other.refused;
+        self.promises += other.promises;
     }
 }
 
@@ -53,24 +65,28 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// Plays one seed.
+/// Plays one seed, with a mechanism switched off if one is named.
 ///
 /// # Errors
 /// What was broken, after how many steps.
-pub fn run(seed: u64, size: Size) -> Result<Outcome> {
-    play(seed, size, &plan(seed, size))
+pub fn run(seed: u64, size: Size, mutant: Option<Mutant>) -> Result<Outcome> {
+    play(seed, size, &plan(seed, size), mutant)
 }
 
 /// Plays these steps under a seed.
 ///
 /// # Errors
 /// What was broken.
-pub fn play(seed: u64, size: Size, steps: &[Step]) -> Result<Outcome> {
-    Chain::new(seed, size)?.play(steps)
+pub fn play(seed: u64, size: Size, steps: &[Step], mutant: Option<Mutant>) -> Result<Outcome> {
+    Chain::new(seed, size, mutant)?.play(steps)
 }
 
 /// Leaves out steps for as long as the rest still fails, at most `runs_max` times.
-pub fn shrink(seed: u64, size: Size, error: Error, runs_max: u32) -> Failure {
+pub fn shrink(
+    (seed, size, mutant): (u64, Size, Option<Mutant>),
+    error: Error,
+    runs_max: u32,
+) -> Failure {
     let mut failure = Failure {
         seed,
         steps: plan(seed, size),
@@ -85,7 +101,7 @@ pub fn shrink(seed: u64, size: Size, error: Error, runs_max: u32) -> Failure {
             let mut steps = failure.steps.clone();
             steps.drain(from..(from + chunk).min(failure.steps.len()));
             runs += 1;
-            match play(seed, size, &steps) {
+            match play(seed, size, &steps, mutant) {
                 Err(error) => {
                     failure.steps = steps;
                     failure.error = error;

@@ -1,21 +1,27 @@
 //! One till of the simulation: its machine, its files, its clock.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use domain::config::Role;
 use domain::entropy::Entropy;
-use domain::event::{StreamReason, TenderKind};
-use domain::ids::{RequestId, SaleId, StreamId};
+use domain::event::{Fact, RightsLine, StreamReason, TenderKind};
+use domain::ids::{EventId, LocationId, RequestId, SaleId, StreamId, UserId, VariantId};
 use domain::quantity::Quantity;
 use domain::time::{Boot, Now};
 use ledger::OpenOptions;
 use sync_client::engine::Problem;
-use sync_client::{Engine, EngineConfig, EngineEvent, Link, TransportOutcome};
+use sync_client::{Engine, EngineConfig, EngineEvent, Link, Outgoing, TransportOutcome};
+use sync_protocol::{FeedName, Grant, SyncReply};
 use testkit::disk::crash::{CrashDisk, Survival};
 use testkit::disk::{Fault, MemDisk, Snapshot};
 use testkit::rng::Rng;
-use till::door::{Answer, Approval, Command, CompletedView, Reply, Request, TenderInput};
+use till::door::{
+    Answer, Approval, Command, CompletedView, RefusalCode, Reply, Request, TenderInput,
+};
 use till::{Context, Till};
 
+use super::mutant::Mutant;
 use crate::groceries;
 use crate::net::Net;
 use crate::world::{MANAGER_PIN, Shop, pieces};
@@ -78,6 +84,11 @@ impl Machine {
         left
     }
 
+    /// What the files were when the record began.
+    pub fn start(&self) -> Snapshot {
+        self.base.clone()
+    }
+
     /// Puts these files there and records from here on.
     pub fn start_from(&mut self, files: &Snapshot) {
         self.disk.restore(files);
@@ -94,6 +105,8 @@ pub struct Done {
     pub number: String,
     /// What was due.
     pub total_minor: i64,
+    /// Units of strict variants that left the shelf; below zero they came back.
+    pub strict: BTreeMap<VariantId, i64>,
 }
 
 /// A till.
@@ -124,7 +137,23 @@ pub struct Node {
     pub shifts: u64,
     /// Sales whose answer nobody read: they may have happened.
     pub unanswered: Vec<SaleId>,
-    last: Option<String>,
+    last: Option<(String, BTreeMap<VariantId, i64>)>,
+    /// It is switched off.
+    pub away: bool,
+    /// What is switched off in it.
+    pub mutant: Option<Mutant>,
+    /// The latest request.
+    pub sent: Option<Outgoing>,
+    /// It was put back with its witness and has begun no new stream since: nothing tells it what it did before.
+    pub rolled_back: bool,
+    /// What the server had folded of each stream into the stock that this till knows.
+    pub folded: BTreeMap<StreamId, u64>,
+    /// Versions of the feeds that were read, and the epoch of that time.
+    pub read_up_to: (u64, BTreeMap<FeedName, u64>),
+    /// Rights returned when the copy of its files was made.
+    pub given_at_save: BTreeMap<(VariantId, LocationId), i64>,
+    /// How many goods had gone then, of all tills.
+    pub gone_at_save: usize,
 }
 
 impl Node {
@@ -152,6 +181,14 @@ impl Node {
             shifts: 0,
             unanswered: Vec::new(),
             last: None,
+            away: false,
+            mutant: None,
+            sent: None,
+            rolled_back: false,
+            folded: BTreeMap::new(),
+            read_up_to: (0, BTreeMap::new()),
+            given_at_save: BTreeMap::new(),
+            gone_at_save: 0,
         };
         node.start(now_ms)?;
         Ok(node)
@@ -220,7 +257,11 @@ impl Node {
     /// # Errors
     /// When it does not start.
     pub fn restart(&mut self, cut: Option<Survival>, now_ms: i64) -> Result<()> {
-        let left = self.machine.left_by(cut, &mut self.rng);
+        let left = if self.mutant == Some(Mutant::TillNotDurable) && cut.is_some() {
+            self.machine.start()
+        } else {
+            self.machine.left_by(cut, &mut self.rng)
+        };
         self.till = None;
         self.machine.disk.heal();
         self.machine.start_from(&left);
@@ -235,15 +276,16 @@ impl Node {
         self.saved = Some(self.machine.disk.snapshot());
     }
 
-    /// Puts the copy back: only the data folder, or the machine with the witness outside it.
+    /// Puts the copy back: only the data folder, or the machine with the witness outside it; into the files that
+    /// were there, as a virtual machine is set back, or into others.
     ///
     /// # Errors
     /// When the till does not start.
-    pub fn put_back(&mut self, whole: bool, now_ms: i64) -> Result<()> {
+    pub fn put_back(&mut self, whole: bool, same_files: bool, now_ms: i64) -> Result<()> {
         let Some(mut files) = self.saved.clone() else {
             return Ok(());
         };
-        if !whole {
+        if !whole && self.mutant != Some(Mutant::WitnessOff) {
             let outside = |name: &String| name.starts_with("state/");
             files.files.retain(|name, _| !outside(name));
             let kept = self.machine.disk.snapshot().files;
@@ -252,11 +294,18 @@ impl Node {
                 .extend(kept.into_iter().filter(|(name, _)| outside(name)));
         }
         self.till = None;
-        self.machine.disk.replace(&files);
+        if same_files || self.mutant == Some(Mutant::WitnessOff) {
+            self.machine.disk.restore(&files);
+        } else {
+            self.machine.disk.replace(&files);
+        }
         self.machine.rebase();
         self.put_back += 1;
         self.put_back_whole += u64::from(whole);
+        self.rolled_back = whole && self.mutant != Some(Mutant::WitnessOff);
         self.last = None;
+        self.folded.clear();
+        self.read_up_to.1.clear();
         self.start(now_ms)
     }
 
@@ -341,25 +390,25 @@ impl Node {
     pub fn sell(&mut self, first: u64, lines: u64, units: i64, now_ms: i64) -> Result<Done> {
         self.ensure_open(now_ms)?;
         match self.try_sell(first, lines, units, now_ms)? {
-            Answer::Ok(Reply::Completed(done)) => Ok(self.note(&done)),
+            Answer::Ok(Reply::Completed(done)) => Ok(self.note(&done, BTreeMap::new())),
             other => bail!("a sale was not completed: {other:?}"),
         }
     }
 
-    fn note(&mut self, done: &CompletedView) -> Done {
-        self.last = Some(done.number.clone());
+    fn note(&mut self, done: &CompletedView, strict: BTreeMap<VariantId, i64>) -> Done {
+        self.last = Some((done.number.clone(), strict.clone()));
         self.unanswered.retain(|sale| *sale != done.sale);
         Done {
             sale: done.sale,
             number: done.number.clone(),
             total_minor: done.total_minor,
+            strict,
         }
     }
 
     fn try_sell(&mut self, first: u64, lines: u64, units: i64, now_ms: i64) -> Result<Answer> {
         for line in 0..lines {
-            let article = usize::try_from((first + line) % super::world::ARTICLES)?;
-            let code = groceries::gtin(article);
+            let code = groceries::gtin(shelf_article(first + line)?);
             let answer = self.call(Command::ScanCode { code }, now_ms)?;
             let Answer::Ok(Reply::Cart(cart)) = answer else {
                 return Ok(answer);
@@ -379,6 +428,10 @@ impl Node {
                 }
             }
         }
+        self.complete(now_ms)
+    }
+
+    fn complete(&mut self, now_ms: i64) -> Result<Answer> {
         let answer = self.call(Command::GetCart {}, now_ms)?;
         let Answer::Ok(Reply::Cart(cart)) = answer else {
             return Ok(answer);
@@ -408,9 +461,159 @@ impl Node {
         let first = self.rng.below(super::world::ARTICLES);
         let answer = self.try_sell(first, 1, 1, now_ms);
         Ok(match answer {
-            Ok(Answer::Ok(Reply::Completed(done))) => Some(self.note(&done)),
+            Ok(Answer::Ok(Reply::Completed(done))) => Some(self.note(&done, BTreeMap::new())),
             _ => None,
         })
+    }
+
+    /// Sells units of a strict article, with a manager's word when there is no right to it. None when it was refused for
+    /// want of a right.
+    ///
+    /// # Errors
+    /// When it was refused for anything else.
+    pub fn ticket(
+        &mut self,
+        article: u64,
+        units: i64,
+        waive: bool,
+        now_ms: i64,
+    ) -> Result<Option<Done>> {
+        self.ensure_open(now_ms)?;
+        // What a sale that was cut off has left in the cart is not asked for any more.
+        self.clear(now_ms)?;
+        let code = groceries::gtin(usize::try_from(article)?);
+        let quantity = Quantity::units(units).context("a quantity")?;
+        let mut answer = if waive {
+            let Reply::Variants { rows, .. } = self.ok(
+                Command::Search {
+                    query: groceries::sku(usize::try_from(article)?),
+                    offset: 0,
+                    limit: None,
+                },
+                now_ms,
+            )?
+            else {
+                bail!("no list of variants")
+            };
+            let variant = rows.first().context("the article")?.variant;
+            let approval = Some(self.manager(now_ms)?);
+            self.call(
+                Command::SellWithoutRight {
+                    variant,
+                    quantity: Some(quantity),
+                    approval,
+                },
+                now_ms,
+            )?
+        } else {
+            self.call(Command::ScanCode { code }, now_ms)?
+        };
+        let mut strict = BTreeMap::new();
+        if let Answer::Ok(Reply::Cart(cart)) = &answer {
+            let line = cart.lines.first().context("the line")?;
+            let number = line.line;
+            strict.insert(line.variant, units);
+            if units > 1 && !waive {
+                answer = self.call(
+                    Command::SetQuantity {
+                        line: number,
+                        quantity,
+                    },
+                    now_ms,
+                )?;
+            }
+        }
+        if let Answer::Ok(_) = &answer {
+            answer = self.complete(now_ms)?;
+        }
+        match answer {
+            Answer::Ok(Reply::Completed(done)) => Ok(Some(self.note(&done, strict))),
+            Answer::Refused(refusal) if refusal.code == RefusalCode::NoRight && !waive => {
+                self.clear(now_ms)?;
+                Ok(None)
+            }
+            other => bail!("a strict article was not sold: {other:?}"),
+        }
+    }
+
+    fn clear(&mut self, now_ms: i64) -> Result<()> {
+        match self.call(Command::ClearCart {}, now_ms)? {
+            Answer::Ok(_) => Ok(()),
+            Answer::Refused(refusal) if refusal.code == RefusalCode::EmptyCart => Ok(()),
+            other => bail!("a cart was not cleared: {other:?}"),
+        }
+    }
+
+    /// Writes a fact about goods, as the stockroom does.
+    ///
+    /// # Errors
+    /// When the ledger refuses it.
+    pub fn write(&mut self, fact: &Fact, now_ms: i64) -> Result<EventId> {
+        let now = self.now(now_ms);
+        let id = EventId(Entropy::new(self.rng.bytes()).next_uuid(now.wall_ms));
+        let ledger = self.till_mut()?.ledger_mut().context("a ledger")?;
+        ledger.write(|tx| tx.append(&now, id, fact).map(drop))?;
+        Ok(id)
+    }
+
+    /// Somebody who may do everything.
+    ///
+    /// # Errors
+    /// When the till knows nobody.
+    pub fn somebody(&mut self, now_ms: i64) -> Result<UserId> {
+        Ok(self.manager(now_ms)?.user)
+    }
+
+    /// [`Mutant::PnCounter`]: a right is made up where the stock that the till shows is enough.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn believe_stock(
+        &mut self,
+        variant: VariantId,
+        units: i64,
+        hub: StreamId,
+        now_ms: i64,
+    ) -> Result<()> {
+        let now = self.now(now_ms);
+        let location = LocationId::new(self.shop.code)?;
+        let held = self.right(variant, now_ms)?.spendable();
+        let till = self.till()?;
+        let epoch = till.link().context("the till is enrolled")?.epoch;
+        let ledger = till.ledger().context("a ledger")?;
+        let shown = ledger.stock(variant, &location)?;
+        let shown = shown.map(|known| known.quantity).unwrap_or_default();
+        let missing = units * super::goods::UNIT - held.0;
+        if missing <= 0 || shown.0 < units * super::goods::UNIT {
+            return Ok(());
+        }
+        let known = totals(ledger)?;
+        let place = (variant, location);
+        let total = Quantity(known.get(&place).copied().unwrap_or_default() + missing);
+        let grant = Grant {
+            from: hub,
+            epoch,
+            line: RightsLine {
+                variant: place.0,
+                location: place.1,
+                total,
+                lease_end: Some(now_ms + 30 * 86_400_000),
+            },
+            signature: String::new(),
+        };
+        let ledger = self.till_mut()?.ledger_mut().context("a ledger")?;
+        ledger.write(|tx| tx.take_grants(&[grant], now_ms, &now))?;
+        Ok(())
+    }
+
+    /// What this till calls its own of a strict variant: below zero it sold what it had no right to.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn right(&self, variant: VariantId, now_ms: i64) -> Result<ledger::RightHeld> {
+        let ledger = self.till()?.ledger().context("a ledger")?;
+        let location = LocationId::new(self.shop.code)?;
+        Ok(ledger.right_held(variant, &location, &self.now(now_ms))?)
     }
 
     /// Undoes the latest sale, if there is one to undo in this shift.
@@ -419,7 +622,7 @@ impl Node {
     /// When the till is down.
     pub fn undo(&mut self, now_ms: i64) -> Result<Option<Done>> {
         self.ensure_open(now_ms)?;
-        let Some(number) = self.last.take() else {
+        let Some((number, strict)) = self.last.take() else {
             return Ok(None);
         };
         let approval = Some(self.manager(now_ms)?);
@@ -431,7 +634,8 @@ impl Node {
         let answer = self.call(command, now_ms)?;
         Ok(match answer {
             Answer::Ok(Reply::Completed(done)) => {
-                let done = self.note(&done);
+                let back = strict.into_iter().map(|(variant, units)| (variant, -units));
+                let done = self.note(&done, back.collect());
                 self.last = None;
                 Some(done)
             }
@@ -502,12 +706,44 @@ impl Node {
         let Some(outgoing) = self.engine.poll(ledger, &link, &key, &now) else {
             return Ok(false);
         };
-        let outcome = if cable {
+        self.sent = Some(outgoing.clone());
+        let mut outcome = if cable {
             net.send(&outgoing)
         } else {
             TransportOutcome::Unreachable
         };
+        if let TransportOutcome::Reply { body, .. } = &outcome
+            && let Ok(reply) = serde_json::from_slice::<SyncReply>(body)
+        {
+            // As the stockroom reads it: the cut of a count made now.
+            let stock = FeedName::Stock(LocationId::new(self.shop.code)?);
+            let mut ends = reply
+                .pages
+                .into_iter()
+                .filter(|page| page.feed == stock && !page.more);
+            if let Some(page) = ends.next_back() {
+                self.folded = page.folded;
+            }
+        }
+        let answer = match &outcome {
+            TransportOutcome::Reply { body, .. } => serde_json::from_slice::<SyncReply>(body).ok(),
+            _ => None,
+        };
+        let known = totals(ledger)?;
+        if let Some(mutated) = mutated(self.mutant, &outcome, &mut self.rng)? {
+            outcome = mutated;
+        }
         let events = self.engine.handle(ledger, outgoing.ticket, outcome, &now);
+        if let (Some(Mutant::DeltaGrants), Some(answer)) = (self.mutant, answer)
+            && self.rng.chance(30)
+        {
+            for mut grant in answer.grants {
+                let place = (grant.line.variant, grant.line.location.clone());
+                let more = grant.line.total.0 - known.get(&place).copied().unwrap_or_default();
+                grant.line.total = Quantity(grant.line.total.0 + more.max(0));
+                ledger.write(|tx| tx.take_grants(&[grant], answer.server_time, &now))?;
+            }
+        }
         for event in events {
             if let EngineEvent::StreamBroken(problem) = event {
                 let reason = match problem {
@@ -517,6 +753,7 @@ impl Node {
                 let context = self.context(now_ms);
                 self.till_mut()?.renew_stream(reason, context)?;
                 self.engine.new_stream();
+                self.rolled_back = false;
                 self.machine.rebase();
             }
         }
@@ -550,4 +787,51 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// Articles of the shelf follow the strict ones.
+fn shelf_article(number: u64) -> Result<usize> {
+    let shelf = super::world::ARTICLES - super::goods::STRICT;
+    Ok(usize::try_from(super::goods::STRICT + number % shelf)?)
+}
+
+/// What a ledger was granted, by place.
+fn totals(ledger: &ledger::Ledger) -> Result<BTreeMap<(VariantId, LocationId), i64>> {
+    let grants = ledger.grants_seen()?.into_iter();
+    Ok(grants
+        .map(|grant| {
+            (
+                (grant.line.variant, grant.line.location),
+                grant.line.total.0,
+            )
+        })
+        .collect())
+}
+
+/// What a till gets instead of the server's answer when a mechanism is switched off.
+fn mutated(
+    mutant: Option<Mutant>,
+    outcome: &TransportOutcome,
+    rng: &mut Rng,
+) -> Result<Option<TransportOutcome>> {
+    let TransportOutcome::Reply { body, .. } = outcome else {
+        return Ok(None);
+    };
+    if mutant != Some(Mutant::VersionOutside) {
+        return Ok(None);
+    }
+    let Ok(mut reply) = serde_json::from_slice::<SyncReply>(body) else {
+        return Ok(None);
+    };
+    for page in &mut reply.pages {
+        page.checksum = None;
+        if rng.chance(30) {
+            page.rows.pop();
+        }
+    }
+    Ok(Some(TransportOutcome::Reply {
+        status: 200,
+        retry_after_ms: None,
+        body: serde_json::to_vec(&reply)?,
+    }))
 }

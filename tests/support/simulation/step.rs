@@ -3,6 +3,8 @@
 use testkit::disk::crash::{SURVIVALS, Survival};
 use testkit::rng::Rng;
 
+use super::goods::STRICT;
+
 /// How large a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
@@ -34,6 +36,24 @@ impl Size {
 pub enum Step {
     /// A till sells: the first article, how many lines, how many of each.
     Sell(usize, u64, u64, i64),
+    /// A till sells units of a strict article, if it has the right to.
+    Ticket(usize, u64, i64),
+    /// A manager lets a unit of a strict article go without a right.
+    Override(usize, u64),
+    /// Units of a strict article are delivered to a till's store.
+    Receive(usize, u64, i64),
+    /// Everything strict at a till's store is counted.
+    Count(usize),
+    /// A web customer asks for units at a store; an order is handed over later, a cart is given up or runs out.
+    Promise(usize, u64, i64, bool),
+    /// A web customer gives up a promise, the n-th of those that are open.
+    Release(u64),
+    /// A till hands an order over, the n-th of those that are open at its store.
+    Pick(usize, u64),
+    /// A till is switched off, or on again.
+    Away(usize, bool),
+    /// Head office seals the stream of a till.
+    Seal(usize),
     /// A till undoes its latest sale.
     Undo(usize),
     /// A till closes its shift, and opens the next one.
@@ -58,6 +78,9 @@ pub enum Step {
     Save(usize),
     /// The copy is put back: the data folder, or the whole machine with what lies outside it.
     PutBack(usize, bool),
+    /// The machine is set back to the copy as a virtual one is: not even its files are others. Not drawn by a seed: what
+    /// the till sold since and the server does not know can be sold again.
+    RollBack(usize),
     /// Somebody sets a till's clock, milliseconds from the right time.
     Clock(usize, i64),
     /// A till's machine starts anew.
@@ -72,6 +95,43 @@ pub enum Step {
     ServerRestore,
 }
 
+impl Step {
+    /// The till whose hands it needs: nothing happens at one that is switched off.
+    pub fn till(&self) -> Option<usize> {
+        match self {
+            Step::Sell(till, ..)
+            | Step::Ticket(till, ..)
+            | Step::Override(till, _)
+            | Step::Receive(till, ..)
+            | Step::Count(till)
+            | Step::Pick(till, _)
+            | Step::Undo(till)
+            | Step::Close(till)
+            | Step::Sync(till)
+            | Step::Kill(till)
+            | Step::Halt(till, _)
+            | Step::PowerCut(till, _)
+            | Step::FullDisk(till)
+            | Step::Save(till)
+            | Step::PutBack(till, _)
+            | Step::RollBack(till)
+            | Step::Reboot(till) => Some(*till),
+            Step::Promise(..)
+            | Step::Release(_)
+            | Step::Away(..)
+            | Step::Seal(_)
+            | Step::Wait(_)
+            | Step::Cable(..)
+            | Step::Weather(_)
+            | Step::Clock(..)
+            | Step::ServerKill
+            | Step::ServerPowerCut(_)
+            | Step::ServerSave
+            | Step::ServerRestore => None,
+        }
+    }
+}
+
 /// How often each kind of thing goes wrong in this run: some seeds know only lost answers, others only old files.
 struct Swarm {
     network: [u8; 4],
@@ -83,6 +143,9 @@ struct Swarm {
     saves: u64,
     clocks: u64,
     server: u64,
+    overrides: u64,
+    counts: u64,
+    seals: u64,
 }
 
 impl Swarm {
@@ -97,14 +160,17 @@ impl Swarm {
         let mut percent = |most: u64| u8::try_from(rate(most)).unwrap_or(0);
         Swarm {
             network: [percent(30), percent(30), percent(30), percent(20)],
-            cables: rate(6),
-            kills: rate(6),
-            halts: rate(8),
-            power: rate(5),
-            full: rate(4),
-            saves: rate(5),
-            clocks: rate(5),
-            server: rate(4),
+            cables: rate(16),
+            kills: rate(10),
+            halts: rate(10),
+            power: rate(8),
+            full: rate(6),
+            saves: rate(16),
+            clocks: rate(8),
+            server: rate(24),
+            overrides: rate(4),
+            counts: rate(8),
+            seals: rate(16),
         }
     }
 }
@@ -186,6 +252,32 @@ fn step(rng: &mut Rng, swarm: &Swarm, till: usize) -> Step {
             2 => Step::ServerPowerCut(survival(rng)),
             3 => Step::ServerSave,
             _ => Step::ServerRestore,
+        };
+    }
+    let article = |rng: &mut Rng| rng.below(STRICT);
+    if hits(swarm.overrides) {
+        return Step::Override(till, article(rng));
+    }
+    if hits(swarm.counts) {
+        return Step::Count(till);
+    }
+    if hits(swarm.seals) {
+        return match rng.below(8) {
+            0..3 => Step::Away(till, true),
+            3..5 => Step::Away(till, false),
+            5..7 => Step::Seal(till),
+            // Longer than any lease.
+            _ => Step::Wait(8 * 86_400_000),
+        };
+    }
+    if rng.chance(35) {
+        let units = 1 + rng.below(2).cast_signed();
+        return match rng.below(16) {
+            0..8 => Step::Ticket(till, article(rng), units),
+            8..12 => Step::Promise(till, article(rng), units, rng.chance(60)),
+            12 => Step::Release(rng.below(8)),
+            13..15 => Step::Pick(till, rng.below(8)),
+            _ => Step::Receive(till, article(rng), units),
         };
     }
     match rng.below(20) {
