@@ -320,8 +320,27 @@ impl Chain {
             .collect()
     }
 
+    /// What a till shows of what a person should look at, and what the server has open of its store.
+    fn shown_and_open(&mut self, index: usize) -> [Vec<IncidentKind>; 2] {
+        let asked = self.till(index).ok(Command::ListIncidents {});
+        let Ok(Reply::Incidents { incidents }) = asked else {
+            panic!("{asked:?}")
+        };
+        let shown = incidents.into_iter().map(|row| row.kind).collect();
+        let store = self.world.tills[index].shop.code;
+        let is_here = |line: &IncidentLine| {
+            let place = line.location.as_ref().map(LocationId::as_str);
+            let of = place.or(line.store.as_ref().map(|of| of.as_str()));
+            of.is_none_or(|of| of == store)
+        };
+        let open = self.incidents().into_iter().filter(is_here);
+        let mut both = [shown, open.map(|line| line.kind).collect()];
+        both.iter_mut().for_each(|kinds: &mut Vec<_>| kinds.sort());
+        both
+    }
+
     /// After everybody has talked: each sale is in the takings once, tills and server have the same stock, all files
-    /// verify, and these are the open incidents.
+    /// verify, and these are the open incidents, which the tills of each store show.
     pub fn assert_settled(&mut self, incidents: &[IncidentKind]) {
         self.settle();
         let takings = self.with_hub(|hub| hub.takings(None).expect("takings"));
@@ -345,6 +364,8 @@ impl Chain {
                 let there = self.on_hand(sku, node.shop);
                 assert_eq!(self.shown(index, sku), there, "{sku} at till {index}");
             }
+            let [shown, open] = self.shown_and_open(index);
+            assert_eq!(shown, open, "at till {index}");
         }
         let report = self.with_hub(|hub| hub.verify().expect("verify"));
         assert_eq!(report.first_bad, None);

@@ -1,5 +1,7 @@
 //! Incidents: what was settled by itself and a person should look at, as facts of the hub's own stream.
 
+use std::collections::BTreeMap;
+
 use domain::entropy::Entropy;
 use domain::event::{Fact, IncidentKind, IncidentRaised, IncidentResolved, MAIN_ZONE, StreamPos};
 use domain::ids::{IncidentId, LocationId, StoreId, StreamId, TillId, VariantId};
@@ -7,17 +9,25 @@ use domain::quantity::Quantity;
 use domain::text;
 use domain::time::Now;
 use serde::Serialize;
+use sync_protocol::FeedName;
+use sync_protocol::feed::IncidentNotice;
 use uuid::Uuid;
 
 use crate::fold::Folded;
 use crate::lifecycle::{Hub, Identity};
 use crate::office::{record_of, variant_by_id};
 use crate::rights::{standing, write_fact};
-use crate::shops::{AdminError, unknown};
+use crate::shops::{AdminError, all_stores, to_row, unknown};
 use crate::store::{IncidentRow, Place, StockKey, StoreError, StoreResult, Tx};
 
 /// Events in a story.
 const STORY_MAX: usize = 10;
+/// Open incidents that the tills of a store are told of.
+const NOTICES_MAX: usize = 20;
+/// Open incidents that are looked through for those of a store.
+const LOOKED_THROUGH: u32 = 500;
+/// Beginning of the keys of what tills are told, in the configuration feed.
+const NOTICE: &str = "incident:";
 /// Longest note of what was done.
 const NOTE_CHARS_MAX: usize = 200;
 
@@ -111,6 +121,59 @@ pub(crate) fn raise_again(
         ..raised
     });
     write_fact(tx, identity, entropy, &fact, now)?;
+    publish(tx)
+}
+
+/// Tells the tills of each store of its latest open incidents, and of no others.
+pub(crate) fn publish(tx: &Tx<'_>) -> StoreResult<()> {
+    let stores: Vec<StoreId> = all_stores(tx)?.into_iter().map(|row| row.store).collect();
+    let mut told: BTreeMap<&StoreId, BTreeMap<String, String>> = BTreeMap::new();
+    for row in tx.incidents(true, LOOKED_THROUGH)? {
+        let place = match &row.raised.location {
+            Some(location) => tx
+                .locations()?
+                .remove(location)
+                .and_then(|(_, store)| store),
+            None => None,
+        };
+        let line = incident_line(tx, row)?;
+        // One that is about no store is everybody's.
+        let of = place.or(line.store);
+        let notice = IncidentNotice {
+            incident: line.incident,
+            kind: line.kind,
+            sku: line.sku,
+            quantity: line.quantity,
+            till: line.till,
+            number: line.story.into_iter().rev().find_map(|event| event.number),
+            raised: line.raised,
+        };
+        let text = to_row(&notice, "incident")?;
+        for store in stores
+            .iter()
+            .filter(|store| of.as_ref().is_none_or(|of| of == *store))
+        {
+            let rows = told.entry(store).or_default();
+            if rows.len() < NOTICES_MAX {
+                rows.insert(format!("{NOTICE}{}", notice.incident), text.clone());
+            }
+        }
+    }
+    for store in &stores {
+        let feed = FeedName::Config(store.clone());
+        let rows = told.remove(store).unwrap_or_default();
+        let known = tx.feed_rows_with(&feed, NOTICE)?;
+        let mut writer = tx.feed_writer(&feed)?;
+        for (pk, _) in known.iter().filter(|(pk, _)| !rows.contains_key(pk)) {
+            writer.put(pk, None)?;
+        }
+        for (pk, row) in &rows {
+            if known.iter().all(|(at, _)| at != pk) {
+                writer.put(pk, Some(row))?;
+            }
+        }
+        writer.finish()?;
+    }
     Ok(())
 }
 
@@ -250,6 +313,7 @@ impl Hub {
             }
             let fact = Fact::IncidentResolved(IncidentResolved { incident, note });
             write_fact(tx, identity, entropy, &fact, now)?;
+            publish(tx)?;
             Ok(())
         })
     }

@@ -185,6 +185,7 @@ impl Store {
             }
             if (1..WITH_REVERSALS).contains(&found) {
                 crate::fold::index_reversals(tx)?;
+                crate::incidents::publish(tx)?;
             }
             tx.conn
                 .pragma_update(None, "user_version", MIGRATIONS.len())?;

@@ -12,6 +12,7 @@ use domain::time::BusinessDate;
 use rusqlite::OptionalExtension as _;
 use serde::de::DeserializeOwned;
 use sync_protocol::FeedName;
+use sync_protocol::feed::IncidentNotice;
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -108,6 +109,27 @@ impl Ledger {
             devices.push(read(&pk, &text)?);
         }
         Ok(devices)
+    }
+
+    /// What a person of this store should look at, the latest first.
+    ///
+    /// # Errors
+    /// As [`Ledger::store_config`].
+    pub fn incidents(&self) -> Result<Vec<IncidentNotice>, LedgerError> {
+        let mut statement = self.prepare(
+            "SELECT pk, row FROM feed_row WHERE feed = (SELECT id FROM feed WHERE name = ?1) \
+             AND pk >= 'incident:' AND pk < 'incident;' AND understood = 1 ORDER BY pk",
+        )?;
+        let rows = statement.query_map([self.config_feed()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
+        let mut notices: Vec<IncidentNotice> = Vec::new();
+        for row in rows {
+            let (pk, text) = row?;
+            notices.push(read(&pk, &text)?);
+        }
+        notices.sort_by_key(|notice| std::cmp::Reverse((notice.raised, notice.incident)));
+        Ok(notices)
     }
 
     /// The devices that were enrolled for a till of a store, revoked ones too.

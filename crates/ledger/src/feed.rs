@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::catalog::PriceRow;
 use domain::config::{DeviceRecord, StaffMember, StoreConfig};
 use rusqlite::OptionalExtension as _;
-use sync_protocol::feed::{StockRow, checksum_add, checksum_sub, row_checksum};
+use sync_protocol::feed::{IncidentNotice, StockRow, checksum_add, checksum_sub, row_checksum};
 use sync_protocol::{Cursor, FeedName, FeedPage, FeedRow};
 
 use crate::catalogue::CatalogueChanges;
@@ -432,6 +432,8 @@ pub(crate) fn understands(feed: &FeedName, pk: &str, text: &str) -> bool {
                 .is_ok_and(|member| member.user.to_string() == id),
             Some(("device", id)) => serde_json::from_str::<DeviceRecord>(text)
                 .is_ok_and(|record| record.device.to_string() == id),
+            Some(("incident", id)) => serde_json::from_str::<IncidentNotice>(text)
+                .is_ok_and(|notice| notice.incident.to_string() == id),
             _ => false,
         },
     }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use domain::ids::{Digest, LocationId, PriceListId, StoreId, StreamId, VariantId};
+use domain::event::IncidentKind;
+use domain::ids::{
+    Digest, IncidentId, LocationId, PriceListId, StoreId, StreamId, TillId, VariantId,
+};
 use domain::quantity::Quantity;
 use domain::time::Hlc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -172,6 +175,30 @@ pub struct AnchorRef {
     pub hlc: Hlc,
     /// What its author had folded: events in the cut lie before it.
     pub cut: BTreeMap<StreamId, u64>,
+}
+
+/// Row `incident:{id}` of a configuration feed: what a person of the store should look at. The whole story is head
+/// office's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentNotice {
+    /// Incident.
+    pub incident: IncidentId,
+    /// What.
+    pub kind: IncidentKind,
+    /// SKU that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
+    /// How much, thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<Quantity>,
+    /// Till of the store that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub till: Option<TillId>,
+    /// Receipt or slip that it ended with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// When it was raised, milliseconds since 1970 by the server's clock.
+    pub raised: i64,
 }
 
 /// A stream's head, for comparing nodes.

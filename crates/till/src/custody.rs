@@ -21,7 +21,8 @@ use ledger::{
 };
 
 use crate::door::{
-    Approval, NoticeReason, NoticeView, RecoveredView, Refusal, RefusalCode, Reply, StreamView,
+    Approval, IncidentView, NoticeReason, NoticeView, RecoveredView, Refusal, RefusalCode, Reply,
+    StreamView,
 };
 use crate::enrol;
 use crate::till::{Call, Context, LEDGER_FILE, OpenTillError, Outcome, Till, storage_refusal};
@@ -381,6 +382,24 @@ impl Till {
             files.extend(replaced.into_iter().rev());
         }
         files
+    }
+
+    pub(crate) fn list_incidents(&self, call: &Call) -> Outcome {
+        self.signed_in()?;
+        let notices = self
+            .book()?
+            .incidents()
+            .map_err(|error| storage_refusal(&error))?;
+        let incidents = notices.into_iter().map(|notice| IncidentView {
+            kind: notice.kind,
+            sku: notice.sku,
+            quantity: notice.quantity,
+            till: notice.till.map(|till| till.to_string()),
+            number: notice.number,
+            at: domain::time::local_minute(notice.raised, call.now.utc_offset_min),
+        });
+        let incidents = incidents.collect();
+        Ok(Reply::Incidents { incidents })
     }
 
     pub(crate) fn list_streams(&self, call: &Call) -> Outcome {

@@ -28,9 +28,9 @@ pub use sale::{
     VariantView,
 };
 pub use status::{
-    CheckView, CurrencyView, Enrolment, KeyStorage, NoticeReason, NoticeView, PrinterView,
-    RecoveredView, ShiftView, Status, StorageView, StoreView, StreamView, SyncState, SyncView,
-    UserView,
+    CheckView, CurrencyView, Enrolment, IncidentView, KeyStorage, NoticeReason, NoticeView,
+    PrinterView, RecoveredView, ShiftView, Status, StorageView, StoreView, StreamView, SyncState,
+    SyncView, UserView,
 };
 
 /// One request: the same id always gets the same answer, after a restart too.
@@ -495,6 +495,8 @@ pub enum Command {
         approval: Option<Approval>,
     },
 
+    /// What was settled by itself in this store and a person should look at, as far as head office has told.
+    ListIncidents {},
     /// Ledger files of before that are kept in the data folder, newest first.
     ListStreams {},
     /// Takes over what the file of an earlier stream holds and this till does not know: events, and the receipts in
@@ -618,6 +620,11 @@ pub enum Reply {
     Balance(Box<BalanceView>),
     /// Stock.
     Stock(Box<StockView>),
+    /// What a person should look at.
+    Incidents {
+        /// Open ones, the latest first; at most 20.
+        incidents: Vec<IncidentView>,
+    },
     /// Ledger files of before.
     Streams {
         /// Rows, newest first.

@@ -654,6 +654,7 @@ impl Till {
                 until,
                 approval,
             } => self.export_archive(*from, *until, approval.as_ref(), call),
+            Command::ListIncidents {} => self.list_incidents(call),
             Command::ListStreams {} => self.list_streams(call),
             Command::RecoverStream { file, approval } => {
                 self.recover_stream(file, approval.as_ref(), call)
@@ -825,6 +826,7 @@ const fn is_read(command: &Command) -> bool {
             | Command::ListReports { .. }
             | Command::GetReport { .. }
             | Command::TrialBalance { .. }
+            | Command::ListIncidents {}
             | Command::ListStreams {}
     )
 }

@@ -316,7 +316,7 @@ until: BusinessDate | null,
 /**
  * Manager, when a cashier is signed in.
  */
-approval: Approval | null, } | { "type": "ListStreams", } | { "type": "RecoverStream", 
+approval: Approval | null, } | { "type": "ListIncidents", } | { "type": "ListStreams", } | { "type": "RecoverStream", 
 /**
  * Name of a file in `ListStreams`, or the path of one that was found elsewhere.
  */

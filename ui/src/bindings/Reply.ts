@@ -4,6 +4,7 @@ import type { CartView } from "./CartView";
 import type { CodeView } from "./CodeView";
 import type { CompletedView } from "./CompletedView";
 import type { CountView } from "./CountView";
+import type { IncidentView } from "./IncidentView";
 import type { JobId } from "./JobId";
 import type { ParkedView } from "./ParkedView";
 import type { PeriodView } from "./PeriodView";
@@ -56,7 +57,11 @@ jobs: Array<PrintJobView>, } | { "type": "Report" } & ReportView | { "type": "Sl
 /**
  * Rows, newest first.
  */
-reports: Array<ReportRow>, } | { "type": "Period" } & PeriodView | { "type": "Balance" } & BalanceView | { "type": "Stock" } & StockView | { "type": "Streams", 
+reports: Array<ReportRow>, } | { "type": "Period" } & PeriodView | { "type": "Balance" } & BalanceView | { "type": "Stock" } & StockView | { "type": "Incidents", 
+/**
+ * Open ones, the latest first; at most 20.
+ */
+incidents: Array<IncidentView>, } | { "type": "Streams", 
 /**
  * Rows, newest first.
  */

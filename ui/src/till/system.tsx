@@ -1,12 +1,13 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Command } from '../bindings/Command';
+import type { IncidentView } from '../bindings/IncidentView';
 import type { KeyStorage } from '../bindings/KeyStorage';
 import type { NoticeReason } from '../bindings/NoticeReason';
 import type { NoticeView } from '../bindings/NoticeView';
 import type { RecoveredView } from '../bindings/RecoveredView';
 import type { StreamView } from '../bindings/StreamView';
-import { formatTime } from '../shared/format';
+import { formatQuantity, formatTime } from '../shared/format';
 import { Icon, Ltr } from '../shared/parts';
 import { Bar, SheetFrame } from './controls';
 import { Fact } from './reports';
@@ -98,6 +99,20 @@ function Streams() {
     {rows.map(([key, n]) => <Fact key={key} label={t(key)}><span data-testid={key}><Ltr>{n}</Ltr></span></Fact>)}</section>;
 }
 
+/** What was settled by itself in this store and a person should look at; head office closes it. */
+function Incidents() {
+  const [rows, setRows] = useState<IncidentView[]>([]);
+  useEffect(() => {
+    run({ type: 'ListIncidents' }).then((reply) => { if (reply && reply.type === 'Incidents') setRows(reply.incidents); });
+  }, []);
+  return <section data-testid="incidents" data-count={rows.length}><h2>{t('incidents')}</h2>
+    {rows.length ? null : <p>{t('incidents_none')}</p>}
+    {rows.map((row, index) => <div key={index} data-testid="incident" data-kind={row.kind}>
+      <Fact label={t(`incident_${row.kind}`)}><Ltr>{formatTime(row.at)}</Ltr></Fact>
+      <p>{row.sku ? <Ltr>{row.sku}{row.quantity !== null ? ` × ${formatQuantity(row.quantity)}` : ''} </Ltr> : null}
+        {row.number ? <Ltr>{row.number}</Ltr> : row.till ? tx('till_no', { till: <Ltr>{row.till}</Ltr> }) : null}</p></div>)}</section>;
+}
+
 /** Copies, checks and the disk: what keeps the till's books safe. */
 export function System() {
   const storage = status.value?.storage;
@@ -122,6 +137,7 @@ export function System() {
         {check ? <Fact label={t('system_last_check')}><Ltr>{formatTime(check.at)}</Ltr></Fact> : null}
         {check ? <p class={check.ok ? 'note ok' : 'note bad'} data-testid="last-check" data-ok={check.ok}><Icon name={check.ok ? 'check' : 'alert'} /><span>{t(check.ok ? 'system_check_ok' : 'system_check_bad')}{check.what ? [' ', <bdi>{check.what}</bdi>] : null}</span></p> : null}
         <button type="button" class="btn wide" data-testid="verify-ledger" disabled={working} onClick={() => start({ type: 'VerifyLedger' })}>{working ? t('system_working') : t('system_verify')}</button></section>
+      <Incidents />
       <Archive last={storage.last_archive} working={working} />
       <Streams />
       <section><h2>{t('system_files')}</h2>

@@ -2,8 +2,10 @@
 
 use domain::catalog::{Language, Names};
 use domain::config::Role;
+use domain::event::IncidentKind;
 use domain::ids::UserId;
 use domain::money::Currency;
+use domain::quantity::Quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -63,6 +65,23 @@ pub struct NoticeView {
     /// Events that could not be taken over.
     #[ts(type = "number")]
     pub lost: u64,
+}
+
+/// Something that was settled by itself and a person should look at. Head office has the whole story, and closes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct IncidentView {
+    /// What.
+    pub kind: IncidentKind,
+    /// SKU that it is about.
+    pub sku: Option<String>,
+    /// How much, thousandths.
+    pub quantity: Option<Quantity>,
+    /// Till that it is about.
+    pub till: Option<String>,
+    /// Receipt or slip that it ended with.
+    pub number: Option<String>,
+    /// Local time at which it was raised.
+    pub at: String,
 }
 
 /// A ledger file of before that is kept.

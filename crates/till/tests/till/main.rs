@@ -6,6 +6,7 @@ mod drawers;
 mod cash_law;
 mod enrolment;
 mod fresh;
+mod incidents;
 mod periods;
 mod receipts;
 mod recovering;
