@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vite';
 import rtlcss from 'postcss-rtlcss';
 
@@ -35,6 +36,23 @@ const definedNames = {
   },
 };
 
+// Arabic and English texts as lists in the order of the French keys: each key is loaded once instead of three times.
+// The type check has seen to it that all have the same ones.
+const keysOnce = {
+  name: 'keys-once',
+  apply: 'build',
+  enforce: 'pre',
+  load(id) {
+    const file = /\/i18n\/(?:ar|en)\/(\w+\.json)$/.exec(id);
+    if (!file) return null;
+    const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
+    const keys = Object.keys(read(id.replace(/\/i18n\/(?:ar|en)\//, '/i18n/fr/')));
+    const texts = read(id);
+    const code = `import fr from '../fr/${file[1]}';\nconst all = ${JSON.stringify(keys.map((key) => texts[key]))};\nconst texts = {};\nObject.keys(fr).forEach((key, i) => { texts[key] = all[i]; });\nexport default texts;`;
+    return { code, moduleType: 'js' };
+  },
+};
+
 // Without the element name, `[dir=ltr]` would also match inside the left-to-right spans of an Arabic page.
 const mirror = rtlcss({ mode: 'combined', ltrPrefix: 'html[dir="ltr"]', rtlPrefix: 'html[dir="rtl"]', bothPrefix: 'html[dir]' });
 
@@ -44,7 +62,7 @@ export default defineConfig(({ mode }) => {
   return {
     base: './',
     publicDir: false,
-    plugins: till ? [definedNames, classicScript] : [],
+    plugins: till ? [keysOnce, definedNames, classicScript] : [],
     css: { postcss: { plugins: [mirror] } },
     build: {
       outDir: 'dist',

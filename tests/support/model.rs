@@ -335,6 +335,7 @@ impl Table {
                         variant: variant(sku),
                         quantity: Quantity(*thousandths),
                         anchor: None,
+                        zones: Default::default(),
                     };
                     let row = serde_json::to_value(row).expect("plain data");
                     (variant(sku).to_string(), Some(row))

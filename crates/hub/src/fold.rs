@@ -16,7 +16,7 @@ use domain::posting;
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef, StockAccount};
 use sync_protocol::FeedName;
-use sync_protocol::feed::{AnchorRef, StockRow};
+use sync_protocol::feed::{AnchorRef, StockRow, ZoneRow};
 
 use crate::books;
 use crate::shops::to_row;
@@ -610,34 +610,43 @@ pub(crate) fn add_sale(
     Ok(())
 }
 
-/// What tills see of a variant at a location: zones added up, standing on the count of the main zone.
+/// What tills see of a variant at a location: zones added up, those beside the main one apart, and their counts.
 pub(crate) fn stock_row(
     tx: &Tx<'_>,
     variant: VariantId,
     location: &LocationId,
 ) -> StoreResult<StockRow> {
-    let mut quantity = Quantity::ZERO;
-    let mut anchor = None;
+    let mut row = StockRow {
+        variant,
+        quantity: Quantity::ZERO,
+        anchor: None,
+        zones: BTreeMap::new(),
+    };
     for (zone, state) in tx.zones(variant, location)? {
         // Each zone fits; a chain of shelves that together overflow would be 9 billion million units.
-        quantity = quantity
+        row.quantity = row
+            .quantity
             .checked_add(state.quantity)
             .ok_or(StoreError::Corrupt("stock"))?;
-        if zone == MAIN_ZONE
-            && let Some((stream, seq)) = state.anchor
-        {
-            let (at, cut) = tx.count_event(stream, seq)?;
-            anchor = Some(AnchorRef {
-                stream,
-                seq,
-                hlc: at.hlc,
-                cut,
-            });
+        let anchor = match state.anchor {
+            Some((stream, seq)) => {
+                let (at, cut) = tx.count_event(stream, seq)?;
+                let hlc = at.hlc;
+                Some(AnchorRef {
+                    stream,
+                    seq,
+                    hlc,
+                    cut,
+                })
+            }
+            None => None,
+        };
+        if zone == MAIN_ZONE {
+            row.anchor = anchor;
+        } else {
+            let quantity = state.quantity;
+            row.zones.insert(zone, ZoneRow { quantity, anchor });
         }
     }
-    Ok(StockRow {
-        variant,
-        quantity,
-        anchor,
-    })
+    Ok(row)
 }

@@ -143,6 +143,7 @@ fn goods(what: u8, variant: VariantId, units: i64, last: (StreamId, u64)) -> Fac
             user,
         }),
         1 => Fact::StockAdjusted(StockAdjusted {
+            approved_by: None,
             document,
             location: place(),
             zone: zone(),
@@ -177,6 +178,7 @@ fn goods(what: u8, variant: VariantId, units: i64, last: (StreamId, u64)) -> Fac
             })
         }
         5 => Fact::StockCounted(StockCounted {
+            approved_by: None,
             location: place(),
             zone: ALL_ZONES.to_owned(),
             cut: BTreeMap::new(),

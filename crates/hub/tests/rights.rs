@@ -170,6 +170,7 @@ impl Player {
         let wall = u64::try_from(WALL + ms).expect("time");
         self.till.hlc = self.till.hlc.max(Hlc(wall << 16));
         self.till.append(&Fact::StockCounted(StockCounted {
+            approved_by: None,
             location: location("LM"),
             zone: ALL_ZONES.to_owned(),
             cut: knows.iter().copied().collect(),

@@ -259,7 +259,8 @@ pub(crate) fn apply(
         .prepare(
             "UPDATE feed SET cursor_ver = ?2, cursor_pk = ?3, ver = ?4, checksum = ?5, server_time = ?6, \
              complete = max(complete, ?7), rereading = min(rereading, NOT ?7), \
-             synced_wall = iif(?7, ?8, synced_wall), folded_seq = iif(?7, ?9, folded_seq) WHERE id = ?1",
+             synced_wall = iif(?7, ?8, synced_wall), folded_seq = iif(?7, ?9, folded_seq), \
+             folded = iif(?7, ?10, folded) WHERE id = ?1",
         )?
         .execute((
             N(feed.id),
@@ -271,6 +272,7 @@ pub(crate) fn apply(
             whole,
             now_wall,
             N(folded),
+            serde_json::to_string(&page.folded).expect("streams and numbers are plain data"),
         ))?;
     ledger.prove(&FEED, "id = ?1", [N(feed.id)])?;
     if differs {

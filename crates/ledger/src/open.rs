@@ -114,6 +114,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0007_rights.sql"),
         books_anew: false,
     },
+    Migration {
+        version: 8,
+        understood_from: 8,
+        sql: include_str!("migrations/0008_goods.sql"),
+        books_anew: false,
+    },
 ];
 
 impl Ledger {

@@ -16,6 +16,7 @@ use domain::stock::{self, EventRef, Movement};
 
 use crate::books::{Books, OpenBooks, shift_of};
 use crate::error::LedgerError;
+use crate::goods::Goods;
 use crate::ledger::Ledger;
 use crate::periods::kind_code;
 use crate::sql::{Id, N, read_event};
@@ -138,6 +139,12 @@ impl Told<'_> {
         let Some(fact) = self.fact.as_deref() else {
             return Ok(BTreeMap::new());
         };
+        if stock::check(fact).is_err() {
+            return Err(out_of_place(
+                fact,
+                "its lines, quantities or places do not fit",
+            ));
+        }
         match self.standing {
             Standing::Own => check(fact),
             Standing::Late if !counts_late(fact, self.known_shift) => Ok(BTreeMap::new()),
@@ -175,17 +182,18 @@ impl Told<'_> {
             },
             standing: self.standing,
         };
-        match self.fact.as_deref() {
-            // An earlier stream's rights ended with it.
-            Some(fact) if self.standing == Standing::Own => {
+        let Some(fact) = self.fact.as_deref() else {
+            return Ok(());
+        };
+        add_goods(ledger, &effect, fact)?;
+        match self.standing {
+            Standing::Own => {
+                // An earlier stream's rights ended with it.
                 ledger.apply_rights(event.seq, fact)?;
                 apply(ledger, &effect, fact, balances)
             }
-            Some(fact) if self.standing == Standing::Late => {
-                apply_late(ledger, &effect, fact, balances)
-            }
-            Some(fact) => apply(ledger, &effect, fact, balances),
-            None => Ok(()),
+            Standing::Continued => apply(ledger, &effect, fact, balances),
+            Standing::Late => apply_late(ledger, &effect, fact, balances),
         }
     }
 }
@@ -494,6 +502,33 @@ fn add_sale(
         Fact::Reversed(reversed) => mark_reversed(ledger, effect, fact, reversed),
         _ => Ok(()),
     }
+}
+
+/// What a fact of the stockroom moves, counts and sets aside. When it came plays no part: stock is a set of facts.
+fn add_goods(ledger: &Ledger, effect: &Effect, fact: &Fact) -> Result<(), LedgerError> {
+    let Some(goods) = Goods::of(fact, &ledger.identity().location)? else {
+        return Ok(());
+    };
+    if let Some(document) = goods.document
+        && effect.is_own()
+        && Goods::is_single(fact)
+        && ledger.knows_document(fact.kind(), document)?
+    {
+        return Err(out_of_place(fact, "its document is in the journal already"));
+    }
+    ledger
+        .prepare("INSERT INTO goods_document (seq, document) VALUES (?1, ?2)")?
+        .execute((N(effect.seq), goods.document.map(Id)))?;
+    for ((variant, zone), (counted, quantity)) in &goods.rows {
+        ledger
+            .prepare("INSERT INTO goods (variant, seq, zone, counted, quantity) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute((Id(variant.0), N(effect.seq), zone, counted, quantity))?;
+    }
+    for ((account, variant), quantity) in &goods.held {
+        ledger.add_held(account, *variant, *quantity)?;
+    }
+    ledger.note_goods(effect.seq, &effect.at, fact);
+    Ok(())
 }
 
 fn out_of_place(fact: &Fact, what: &'static str) -> LedgerError {

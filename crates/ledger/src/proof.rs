@@ -54,7 +54,7 @@ pub(crate) const FEED: Proven = Proven {
     table: "feed",
     key: "id",
     columns: "name, cursor_ver, cursor_pk, ver, checksum, generation, rereading, complete, synced_wall, server_time, \
-              folded_seq",
+              folded_seq, folded",
 };
 /// The text is under `checksum`.
 pub(crate) const FEED_ROW: Proven = Proven {

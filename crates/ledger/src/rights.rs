@@ -177,10 +177,10 @@ impl Ledger {
         Ok(unlearned)
     }
 
-    /// Refuses a sale that takes more than this stream has the right to, and rights given back that it does not hold.
+    /// Refuses a sale, an adjustment or a transfer that takes more than this stream has the right to, and rights given back that it does not hold.
     pub(crate) fn check_rights(&self, fact: &Fact, now: &Now) -> Result<(), LedgerError> {
         match fact {
-            Fact::SaleCompleted(_) => {
+            Fact::SaleCompleted(_) | Fact::StockAdjusted(_) | Fact::TransferSent(_) => {
                 for effect in escrow::effects(fact) {
                     if effect.consumed == Quantity::ZERO {
                         continue;

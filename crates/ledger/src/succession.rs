@@ -1024,6 +1024,8 @@ fn carry_feed(
     let (mut rows, readable) = read_rows(&old.conn, feed.id);
     rows.sort_by(|left, right| (left.0.ver, &left.0.pk).cmp(&(right.0.ver, &right.0.pk)));
     let stream = ledger.identity().stream;
+    let mut folded = read_folded(&old.conn, feed.id);
+    folded.insert(stream, plan.place_of(old, feed.folded_seq));
     let page = |rows: Vec<FeedRow>, next: Cursor, more: bool| FeedPage {
         feed: feed.name.clone(),
         rows,
@@ -1031,7 +1033,7 @@ fn carry_feed(
         more,
         ver: feed.ver,
         checksum: None,
-        folded: [(stream, plan.place_of(old, feed.folded_seq))].into(),
+        folded: folded.clone(),
     };
     let (server_time, wall) = (
         feed.server_time.unwrap_or(0),
@@ -1077,6 +1079,18 @@ fn carry_feed(
         feed::read_anew(ledger, &feed.name)?;
     }
     Ok(readable)
+}
+
+/// How far every stream was folded when a feed was last read to its end; nothing where that cannot be read, which only
+/// makes a count know less.
+fn read_folded(conn: &Connection, feed: u64) -> BTreeMap<StreamId, u64> {
+    let text: rusqlite::Result<String> =
+        conn.query_row("SELECT folded FROM feed WHERE id = ?1", [N(feed)], |row| {
+            row.get(0)
+        });
+    text.ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
 }
 
 /// Rows of a feed with how far the old stream was folded into each; false when some could not be read.

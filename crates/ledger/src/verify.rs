@@ -16,11 +16,13 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use sync_protocol::FeedName;
 use sync_protocol::feed::{HeadReport, checksum_add, row_checksum};
+use uuid::Uuid;
 
 use crate::books::{Books, OpenBooks, shift_of};
 use crate::catalogue::barcode_key;
 use crate::error::{LedgerError, StorageKind};
 use crate::feed::{parse_name, understands};
+use crate::goods::Goods;
 use crate::ledger::{Identity, Ledger};
 use crate::open::{schema_expected, schema_of};
 use crate::periods::{Gathering, holds, kind_code, shorter};
@@ -208,6 +210,13 @@ pub(crate) struct Expected {
     given: BTreeMap<(Place, StreamId), i64>,
     /// Counts that were learned of, and the event that said so.
     learned: BTreeMap<(StreamId, u64), u64>,
+    /// What facts of the stockroom moved or found, by variant, event and zone.
+    goods: BTreeMap<(VariantId, u64, String), (bool, i64)>,
+    /// Their documents by event, with the kind of the fact where one may stand once only.
+    documents: BTreeMap<u64, Option<Uuid>>,
+    single: BTreeSet<(&'static str, Uuid)>,
+    /// What lies damaged or is in transit, by account and variant.
+    held: BTreeMap<(String, VariantId), i64>,
     /// Adopted events by their own id.
     adopted: BTreeMap<EventId, AdoptedRow>,
     /// Hashes after adopted events, by their place.
@@ -278,6 +287,7 @@ impl Verifier<'_> {
         self.shifts(&expected)?;
         self.sums(&expected)?;
         self.rights(&expected)?;
+        self.stockroom(&expected)?;
         self.acks(&expected)?;
         self.hash_projections(&expected);
         self.report.signatures = match self.ledger.check_signatures()? {
@@ -513,6 +523,40 @@ impl Verifier<'_> {
         })?;
         compare("count_learned", &expected.learned, rows, |(stream, seq)| {
             format!("{stream} {seq}")
+        })
+    }
+
+    fn stockroom(&self, expected: &Expected) -> Result<(), Stop> {
+        let mut statement = self.ledger.prepare(
+            "SELECT variant, seq, zone, counted, quantity FROM goods ORDER BY variant, seq, zone",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let variant = VariantId(row.get::<_, Id>(0)?.0);
+            Ok((
+                (variant, row.get(1)?, row.get(2)?),
+                (row.get(3)?, row.get(4)?),
+            ))
+        })?;
+        compare("goods", &expected.goods, rows, |(variant, seq, zone)| {
+            format!("{variant} {seq} {zone}")
+        })?;
+        let mut statement = self
+            .ledger
+            .prepare("SELECT seq, document FROM goods_document ORDER BY seq")?;
+        let rows = statement.query_map([], |row| {
+            let document: Option<Id> = row.get(1)?;
+            Ok((row.get(0)?, document.map(|document| document.0)))
+        })?;
+        compare("goods_document", &expected.documents, rows, u64::to_string)?;
+        let mut statement = self
+            .ledger
+            .prepare("SELECT account, variant, quantity FROM held ORDER BY account, variant")?;
+        let rows = statement.query_map([], |row| {
+            let variant = VariantId(row.get::<_, Id>(1)?.0);
+            Ok(((row.get(0)?, variant), row.get(2)?))
+        })?;
+        compare("held", &expected.held, rows, |(account, variant)| {
+            format!("{account} {variant}")
         })
     }
 
@@ -779,6 +823,10 @@ impl Expected {
             rights: BTreeMap::new(),
             given: BTreeMap::new(),
             learned: BTreeMap::new(),
+            goods: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            single: BTreeSet::new(),
+            held: BTreeMap::new(),
             adopted: BTreeMap::new(),
             adopted_hashes: BTreeMap::new(),
             begun: false,
@@ -900,6 +948,9 @@ impl Expected {
         at: StreamHead,
     ) -> Result<(), Stop> {
         let fact = taken.fact;
+        if self.goods(origin, taken)? {
+            return self.move_goods(fact);
+        }
         let known_shift = opened_or_closed(fact)
             .is_some_and(|shift| self.shifts.values().any(|row| row.shift == shift));
         if !counts_late(fact, known_shift) {
@@ -938,11 +989,46 @@ impl Expected {
             Ok(balances) => self.books.post(&balances)?,
             Err(error) => return bad("event", taken.seq, error),
         }
-        for (key, delta) in movements(taken.fact)? {
+        self.move_goods(taken.fact)
+    }
+
+    fn move_goods(&mut self, fact: &Fact) -> Result<(), Stop> {
+        for (key, delta) in movements(fact)? {
             let sum = self.stock.entry(key).or_insert(0);
             *sum = sum.checked_add(delta).ok_or(LedgerError::Overflow)?;
         }
         Ok(())
+    }
+
+    /// Takes a fact of the stockroom; whether it is one.
+    fn goods(&mut self, origin: &Origin, taken: &Taken<'_>) -> Result<bool, Stop> {
+        let Taken { seq, fact, .. } = *taken;
+        if let Err(fault) = domain::stock::check(fact) {
+            return bad("event", seq, fault);
+        }
+        let Some(goods) = Goods::of(fact, &origin.identity.location)? else {
+            return Ok(false);
+        };
+        if let Some(document) = goods.document
+            && Goods::is_single(fact)
+        {
+            let is_new = self.single.insert((fact.kind(), document));
+            if taken.is_own() && !is_new {
+                return bad("event", seq, "its document is there twice");
+            }
+        }
+        self.documents.insert(seq, goods.document);
+        for ((variant, zone), row) in goods.rows {
+            self.goods.insert((variant, seq, zone), row);
+        }
+        for (key, quantity) in goods.held {
+            let sum = self.held.get(&key).copied().unwrap_or(0);
+            match sum.checked_add(quantity).ok_or(LedgerError::Overflow)? {
+                0 => self.held.remove(&key),
+                sum => self.held.insert(key, sum),
+            };
+        }
+        Ok(true)
     }
 
     fn take(&mut self, origin: &Origin, taken: &Taken<'_>) -> Result<(), Stop> {
@@ -953,6 +1039,7 @@ impl Expected {
         if taken.is_own() {
             self.take_rights(seq, fact)?;
         }
+        self.goods(origin, taken)?;
         match fact {
             Fact::ShiftOpened(opened) => self.open_shift(taken, opened)?,
             Fact::SaleCompleted(sale) => {

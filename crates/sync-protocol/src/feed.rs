@@ -157,9 +157,22 @@ pub const fn checksum_sub(sum: u64, row: u64) -> u64 {
 pub struct StockRow {
     /// Variant.
     pub variant: VariantId,
-    /// On hand as far as the server has folded.
+    /// On hand as far as the server has folded, all zones together.
     pub quantity: Quantity,
-    /// The count that the quantity stands on.
+    /// The count that the main zone stands on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<AnchorRef>,
+    /// What lies in zones other than the main one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub zones: BTreeMap<String, ZoneRow>,
+}
+
+/// What lies in one zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneRow {
+    /// On hand in the zone.
+    pub quantity: Quantity,
+    /// The count that it stands on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<AnchorRef>,
 }

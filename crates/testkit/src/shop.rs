@@ -819,6 +819,7 @@ impl Shop {
                     variant: variant(sku),
                     quantity: Quantity(units * 1_000),
                     anchor: None,
+                    zones: Default::default(),
                 };
                 let row = serde_json::to_value(row).expect("plain data");
                 (variant(sku).to_string(), Some(row))
@@ -1084,6 +1085,7 @@ impl Shop {
             ask(Command::GetSettings {}),
             ask(Command::ListPrintJobs {}),
             null,
+            ask(Command::GetStockCount {}),
         ]);
         // A tenth wrong PIN is refused and blocks; that is not what is looked for here.
         traces[0]["ok"]["user"]["blocked"] = Value::Null;

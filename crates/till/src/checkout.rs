@@ -67,20 +67,24 @@ impl Till {
 
     pub(crate) fn scan_code(&mut self, code: &str, call: &mut Call) -> Outcome {
         self.require_selling()?;
-        let code: String = code.trim().to_owned();
-        if domain::receipt_code::looks_like_code(&code) {
+        let item = self.item_of_code(code)?;
+        self.put_on_cart(item, Quantity::ONE, call)
+    }
+
+    /// The item that a barcode or SKU names.
+    pub(crate) fn item_of_code(&self, code: &str) -> Result<Item, Refusal> {
+        let code = code.trim();
+        if domain::receipt_code::looks_like_code(code) {
             return Err(RefusalCode::ReceiptCode.into());
         }
-        let unknown = |code: &str| Refusal::new(RefusalCode::UnknownCode).with("code", shown(code));
+        let unknown = || Refusal::new(RefusalCode::UnknownCode).with("code", shown(code));
         if code.is_empty() || code.chars().count() > CODE_CHARS_MAX {
-            return Err(unknown(&code));
+            return Err(unknown());
         }
-        let item = self
-            .book()?
-            .find_code(&code)
-            .map_err(|error| storage_refusal(&error))?;
-        let item = item.ok_or_else(|| unknown(&code))?;
-        self.put_on_cart(item, Quantity::ONE, call)
+        self.book()?
+            .find_code(code)
+            .map_err(|error| storage_refusal(&error))?
+            .ok_or_else(unknown)
     }
 
     pub(crate) fn add_line(

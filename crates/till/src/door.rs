@@ -7,10 +7,13 @@ mod refusal;
 mod report;
 mod sale;
 mod status;
+mod stock;
 
 use domain::catalog::Language;
-use domain::event::{CashMovement, TenderKind};
-use domain::ids::{JobId, RequestId, SaleId, UserId, VariantId};
+use domain::event::{AdjustReason, CashMovement, TenderKind};
+use domain::ids::{
+    DocumentId, JobId, LocationId, RequestId, SaleId, TransferId, UserId, VariantId,
+};
 use domain::quantity::Quantity;
 use domain::time::BusinessDate;
 use schemars::JsonSchema;
@@ -31,6 +34,10 @@ pub use status::{
     CheckView, CurrencyView, Enrolment, IncidentView, KeyStorage, NoticeReason, NoticeView,
     PrinterView, RecoveredView, ShiftView, Status, StorageView, StoreView, StreamView, SyncState,
     SyncView, UserView,
+};
+pub use stock::{
+    CountAt, CountedView, GoodsInput, GoodsLineView, GoodsView, LineageKind, LineageStepView,
+    LineageView, PlaceView, StockCountView, TransferView,
 };
 
 /// One request: the same id always gets the same answer, after a restart too.
@@ -474,6 +481,152 @@ pub enum Command {
         /// Variant.
         variant: VariantId,
     },
+    /// The variant that a barcode (GTIN of any length, or a SKU) names; nothing is put on the cart.
+    FindCode {
+        /// As read by the scanner.
+        code: String,
+    },
+    /// What the quantity of a variant here is made of: the server's figure, the count that it stands on, and this
+    /// till's own events on top of it.
+    StockLineage {
+        /// Variant.
+        variant: VariantId,
+    },
+    /// Goods came from a supplier.
+    ReceiveGoods {
+        /// Lines.
+        lines: Vec<GoodsInput>,
+        /// Zone; `main` when left out.
+        #[serde(default)]
+        zone: Option<String>,
+        /// Number of the supplier's delivery note, up to 80 characters.
+        #[serde(default)]
+        reference: Option<String>,
+        /// A count that found these goods on the shelf already.
+        #[serde(default)]
+        included_in: Option<CountAt>,
+        /// Id of the document, to write it once only; made here when left out.
+        #[serde(default)]
+        document: Option<DocumentId>,
+    },
+    /// Puts stock right without a delivery or a count; needs a manager.
+    AdjustStock {
+        /// Why.
+        reason: AdjustReason,
+        /// Lines, below zero where goods are gone. Of `damaged`: below zero sets aside, above zero puts back.
+        lines: Vec<GoodsInput>,
+        /// Zone; `main` when left out.
+        #[serde(default)]
+        zone: Option<String>,
+        /// In words, up to 80 characters; no names of people.
+        #[serde(default)]
+        note: Option<String>,
+        /// Id of the document.
+        #[serde(default)]
+        document: Option<DocumentId>,
+        /// Also takes out strict variants that no right is left for; a manager answers for it.
+        #[serde(default)]
+        without_right: bool,
+        /// Manager; not needed when one is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Sends goods to another location.
+    SendTransfer {
+        /// Location that is to receive.
+        to: LocationId,
+        /// Lines.
+        lines: Vec<GoodsInput>,
+        /// Zone that they leave; `main` when left out.
+        #[serde(default)]
+        zone: Option<String>,
+        /// Id of the transfer.
+        #[serde(default)]
+        transfer: Option<TransferId>,
+        /// Also sends strict variants that no right is left for; a manager answers for it.
+        #[serde(default)]
+        without_right: bool,
+        /// Manager, only for `without_right`.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Goods of a transfer arrived here. It may arrive in parts.
+    ReceiveTransfer {
+        /// Transfer, as its sender's paper says.
+        transfer: TransferId,
+        /// Location that sent.
+        from: LocationId,
+        /// What arrived.
+        lines: Vec<GoodsInput>,
+        /// Zone; `main` when left out.
+        #[serde(default)]
+        zone: Option<String>,
+    },
+    /// Goods of a transfer from or to here will not arrive; needs a manager.
+    LoseTransfer {
+        /// Transfer.
+        transfer: TransferId,
+        /// Location that sent.
+        from: LocationId,
+        /// Location that was to receive.
+        to: LocationId,
+        /// What was lost.
+        lines: Vec<GoodsInput>,
+        /// Manager; not needed when one is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Transfers that this till sent and that have not wholly arrived or been lost, oldest first, and the locations of
+    /// the chain.
+    ListTransfers {},
+    /// Carries goods from one zone of this location to another.
+    MoveZone {
+        /// Zone that they leave.
+        from_zone: String,
+        /// Zone that they come to.
+        to_zone: String,
+        /// Lines.
+        lines: Vec<GoodsInput>,
+        /// Id of the document.
+        #[serde(default)]
+        document: Option<DocumentId>,
+    },
+    /// Begins a count on this device. Selling goes on.
+    StartStockCount {
+        /// Zone; `main` when left out, `*` for the whole location.
+        #[serde(default)]
+        zone: Option<String>,
+        /// A count that was begun on another device, to be a part of it.
+        #[serde(default)]
+        document: Option<DocumentId>,
+    },
+    /// The count on this device.
+    GetStockCount {},
+    /// Adds one unit of what a barcode names to the count.
+    ScanCounted {
+        /// As read by the scanner.
+        code: String,
+    },
+    /// Adds to what was counted of a variant, or takes off again.
+    AddCounted {
+        /// Variant.
+        variant: VariantId,
+        /// How much more was found; zero counts that none is there.
+        quantity: Quantity,
+    },
+    /// Takes a variant out of the count as if it had not been looked at.
+    RemoveCounted {
+        /// Variant.
+        variant: VariantId,
+    },
+    /// Writes the count: from now on the stock of every variant in it is what was found. Needs a manager.
+    FinishStockCount {
+        /// Manager; not needed when one is signed in.
+        #[serde(default)]
+        approval: Option<Approval>,
+    },
+    /// Gives the count on this device up.
+    DropStockCount {},
     /// Asks the sync driver to try now.
     SyncNow {},
     /// Copies the ledger now. Answers `Pending`; the outcome shows in `Status`.
@@ -625,6 +778,19 @@ pub enum Reply {
         /// Open ones, the latest first; at most 20.
         incidents: Vec<IncidentView>,
     },
+    /// A document of the stockroom was written.
+    Goods(Box<GoodsView>),
+    /// Transfers.
+    Transfers {
+        /// Rows, oldest first.
+        transfers: Vec<TransferView>,
+        /// Locations that goods may be sent to or come from, and this store's.
+        places: Vec<PlaceView>,
+    },
+    /// A count.
+    StockCount(Box<StockCountView>),
+    /// What a quantity is made of.
+    Lineage(Box<LineageView>),
     /// Ledger files of before.
     Streams {
         /// Rows, newest first.

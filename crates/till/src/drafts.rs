@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use domain::cart::Cart;
-use domain::ids::{Digest, RequestId, SaleId, ShiftId, StreamId, UserId};
+use domain::ids::{Digest, RequestId, SaleId, ShiftId, StreamId, UserId, VariantId};
 use ed25519_dalek::SigningKey;
 use ledger::{FileKey, FileState};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
+use crate::counting::{CountDraft, CountHead, CountedItem};
 use crate::door::Settings;
 use crate::enrol::EnrolState;
 
@@ -22,6 +23,7 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS answer (
         id BLOB PRIMARY KEY, digest BLOB NOT NULL, answer TEXT NOT NULL, wall INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS shift_key (shift BLOB PRIMARY KEY, seed BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS counted (variant BLOB PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS answer_wall ON answer (wall); -- pruning walks by age
 ";
 
@@ -62,6 +64,19 @@ pub(crate) struct Change {
     pub settings: Option<Settings>,
     /// Enrolment.
     pub enrol: Option<EnrolState>,
+    /// The count in progress.
+    pub count: Option<CountChange>,
+}
+
+/// What happens to the count in progress.
+#[derive(Debug)]
+pub(crate) enum CountChange {
+    /// It begins.
+    Begun(CountHead),
+    /// A variant is counted so, or no longer.
+    Item(VariantId, Option<CountedItem>),
+    /// It is written or given up.
+    Over,
 }
 
 /// A cart that waits.
@@ -102,6 +117,8 @@ pub(crate) struct Loaded {
     pub enrol: Option<EnrolState>,
     /// Keys of open shifts.
     pub shift_keys: BTreeMap<ShiftId, SigningKey>,
+    /// Count in progress.
+    pub count: Option<CountDraft>,
 }
 
 impl DraftsError {
@@ -195,7 +212,26 @@ impl Drafts {
             settings: self.meta("settings")?,
             enrol: self.meta("enrol")?,
             shift_keys: self.shift_keys()?,
+            count: self.count()?,
         })
+    }
+
+    fn count(&self) -> Result<Option<CountDraft>, DraftsError> {
+        let Some(head) = self.meta::<CountHead>("count")? else {
+            return Ok(None);
+        };
+        let mut count = CountDraft::new(head);
+        let mut statement = self
+            .db
+            .prepare("SELECT variant, body FROM counted ORDER BY variant")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let variant = VariantId(uuid::Uuid::from_bytes(row.get(0)?));
+            if let Some(item) = readable("counted variant", &row.get::<_, String>(1)?) {
+                count.items.insert(variant, item);
+            }
+        }
+        Ok(Some(count))
     }
 
     fn shift_keys(&self) -> Result<BTreeMap<ShiftId, SigningKey>, DraftsError> {
@@ -301,6 +337,27 @@ impl Drafts {
         }
         if let Some(enrol) = &change.enrol {
             set("enrol", serde_json::to_string(enrol)?)?;
+        }
+        match &change.count {
+            None => {}
+            Some(CountChange::Begun(head)) => {
+                tx.execute("DELETE FROM counted", [])?;
+                set("count", serde_json::to_string(head)?)?;
+            }
+            Some(CountChange::Item(variant, Some(item))) => {
+                tx.prepare_cached(
+                    "INSERT OR REPLACE INTO counted (variant, body) VALUES (?1, ?2)",
+                )?
+                .execute(params![variant.0.as_bytes(), serde_json::to_string(item)?])?;
+            }
+            Some(CountChange::Item(variant, None)) => {
+                tx.prepare_cached("DELETE FROM counted WHERE variant = ?1")?
+                    .execute([variant.0.as_bytes()])?;
+            }
+            Some(CountChange::Over) => {
+                tx.execute("DELETE FROM counted", [])?;
+                tx.execute("DELETE FROM meta WHERE key = 'count'", [])?;
+            }
         }
         if let Some((id, digest, answer)) = answer {
             tx.prepare_cached(

@@ -7,11 +7,13 @@
 #![deny(missing_docs)]
 
 mod checkout;
+mod counting;
 mod custody;
 mod device;
 pub mod door;
 mod drafts;
 mod enrol;
+mod goods;
 mod paper;
 pub mod schema;
 mod reports;

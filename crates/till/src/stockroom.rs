@@ -1,10 +1,18 @@
 //! Looking things up: the catalogue by words or barcode, and the stock of a variant with its age.
 
+use std::collections::BTreeMap;
+
 use domain::catalog::{Names, StockClass};
+use domain::event::{AdjustReason, Fact};
 use domain::ids::VariantId;
+use domain::quantity::Quantity;
+use domain::stock::StockAccount;
 use ledger::Item;
 
-use crate::door::{Refusal, RefusalCode, Reply, StockAt, StockView, VariantView};
+use crate::door::{
+    CountAt, LineageKind, LineageStepView, LineageView, Refusal, RefusalCode, Reply, StockAt,
+    StockView, VariantView,
+};
 use crate::till::{Call, Outcome, Till, storage_refusal};
 use crate::views::options_text;
 
@@ -12,6 +20,8 @@ use crate::views::options_text;
 const ROWS_DEFAULT: u32 = 30;
 /// Most rows of a search.
 pub(crate) const ROWS_MAX: u32 = 100;
+/// Steps of a lineage shown beside those that count.
+const OLDER_STEPS: usize = 50;
 /// Longest query looked at.
 const QUERY_CHARS_MAX: usize = 80;
 
@@ -76,6 +86,76 @@ impl Till {
         })
     }
 
+    pub(crate) fn find_code(&self, code: &str, call: &Call) -> Outcome {
+        self.signed_in()?;
+        let terms = self.terms(call)?;
+        let item = self.item_of_code(code)?;
+        let rows = vec![self.variant_view(item, &terms)?];
+        Ok(Reply::Variants { rows, more: false })
+    }
+
+    /// Where a quantity comes from, so that nobody has to believe it.
+    pub(crate) fn stock_lineage(&self, variant: VariantId, call: &Call) -> Outcome {
+        self.signed_in()?;
+        let terms = self.terms(call)?;
+        let item = self.tracked(variant, &terms)?;
+        let failed = |error: ledger::LedgerError| storage_refusal(&error);
+        let book = self.book()?;
+        let location = &terms.store.location;
+        let lineage = book.lineage(variant, OLDER_STEPS).map_err(failed)?;
+        let zones = book.stock_by_zone(variant, location).map_err(failed)?;
+        let damaged = StockAccount::Damaged(location.clone());
+        let damaged = book.held(&damaged, variant).map_err(failed)?;
+        let transfers = book.open_transfers().map_err(failed)?;
+        let in_transit = transfers
+            .iter()
+            .filter_map(|transfer| transfer.open.get(&variant))
+            .fold(0_i64, |sum, open| sum.saturating_add(open.0));
+        let minute = |wall| domain::time::local_minute(wall, terms.store.utc_offset_min);
+        let mut steps = Vec::new();
+        for entry in &lineage.entries {
+            let Some((kind, reference, reason)) = told(&entry.fact) else {
+                continue;
+            };
+            for (zone, step) in &entry.zones {
+                steps.push(LineageStepView {
+                    kind,
+                    seq: entry.seq,
+                    at: minute(entry.event.wall),
+                    zone: zone.clone(),
+                    quantity: step.quantity,
+                    counts: step.counts,
+                    reference: reference.clone(),
+                    reason,
+                });
+            }
+        }
+        let age_ms = lineage
+            .synced_wall
+            .map(|wall| (call.now.wall_ms - wall).max(0));
+        Ok(Reply::Lineage(Box::new(LineageView {
+            variant,
+            sku: item.variant.sku,
+            names: item.style.names,
+            quantity: lineage.quantity,
+            zones: if zones.len() > 1 {
+                zones
+            } else {
+                BTreeMap::new()
+            },
+            served: lineage.served,
+            age_ms,
+            served_count: lineage.served_count.map(|at| CountAt {
+                stream: at.stream.to_string(),
+                seq: at.seq,
+            }),
+            start: lineage.start,
+            damaged,
+            in_transit: Quantity(in_transit),
+            steps,
+        })))
+    }
+
     pub(crate) fn stock_of(&self, variant: VariantId, call: &Call) -> Outcome {
         self.signed_in()?;
         let terms = self.terms(call)?;
@@ -118,4 +198,29 @@ impl Till {
         let variant = self.variant_view(item, &terms)?;
         Ok(Reply::Stock(Box::new(StockView { variant, locations })))
     }
+}
+
+/// What a fact did to stock, what it is found by, and why.
+fn told(fact: &Fact) -> Option<(LineageKind, String, Option<AdjustReason>)> {
+    Some(match fact {
+        Fact::SaleCompleted(sale) => (LineageKind::Sold, sale.number.clone(), None),
+        Fact::Reversed(reversed) => (LineageKind::Reversed, reversed.mirror.number.clone(), None),
+        Fact::GoodsReceived(received) => {
+            let reference = received.reference.clone().unwrap_or_default();
+            (LineageKind::Received, reference, None)
+        }
+        Fact::StockAdjusted(adjusted) => {
+            let note = adjusted.note.clone().unwrap_or_default();
+            (LineageKind::Adjusted, note, Some(adjusted.reason))
+        }
+        Fact::TransferSent(sent) => (LineageKind::Sent, sent.to.to_string(), None),
+        Fact::TransferReceived(received) => (LineageKind::Arrived, received.from.to_string(), None),
+        Fact::ZoneMoved(moved) => {
+            let way = format!("{} > {}", moved.from_zone, moved.to_zone);
+            (LineageKind::Moved, way, None)
+        }
+        Fact::OrderPicked(_) => (LineageKind::Picked, String::new(), None),
+        Fact::StockCounted(_) => (LineageKind::Counted, String::new(), None),
+        _ => return None,
+    })
 }

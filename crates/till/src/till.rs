@@ -15,11 +15,12 @@ use ledger::{Ledger, LedgerError, OpenError, OpenOptions, WitnessDir};
 use receipt::{Profiles, Renderer};
 use sha2::{Digest as _, Sha256};
 
+use crate::counting::CountDraft;
 use crate::custody::{Custodian, Found};
 use crate::door::{
     Answer, Command, KeyStorage, Refusal, RefusalCode, Reply, Request, Settings, SyncState,
 };
-use crate::drafts::{Change, Drafts, DraftsError, Parked};
+use crate::drafts::{Change, CountChange, Drafts, DraftsError, Parked};
 use crate::enrol::{EnrolState, is_internal};
 use crate::storage::{Storage, StorageWork};
 
@@ -112,6 +113,8 @@ pub struct Till {
     pub(crate) key: SigningKey,
     /// Private keys of the open shifts.
     pub(crate) shift_keys: std::collections::BTreeMap<domain::ids::ShiftId, SigningKey>,
+    /// The count in progress.
+    pub(crate) count: Option<CountDraft>,
     pub(crate) cart: Cart,
     pub(crate) user: Option<UserId>,
     /// Drawer that sales go into.
@@ -361,6 +364,7 @@ impl Till {
             storage,
             caught_up: 0,
             shift_keys: loaded.shift_keys,
+            count: loaded.count,
             profiles: Profiles::built_in(),
             renderer: None,
             _lock: lock,
@@ -423,6 +427,16 @@ impl Till {
                 cart: Some(cart),
                 ..Change::default()
             }),
+        }
+        if let Some(count) = &self.count
+            && ledger
+                .knows_event(count.head.event)
+                .map_err(OpenTillError::Unreadable)?
+        {
+            changes.push(Change {
+                count: Some(CountChange::Over),
+                ..Change::default()
+            });
         }
         for change in changes {
             self.drafts.commit(&change, None, wall)?;
@@ -643,6 +657,28 @@ impl Till {
                 self.resolve_print_job(*job, *came_out, call)
             }
             Command::StockOf { variant } => self.stock_of(*variant, call),
+            Command::FindCode { code } => self.find_code(code, call),
+            Command::StockLineage { variant } => self.stock_lineage(*variant, call),
+            Command::ReceiveGoods { .. }
+            | Command::AdjustStock { .. }
+            | Command::SendTransfer { .. }
+            | Command::ReceiveTransfer { .. }
+            | Command::LoseTransfer { .. }
+            | Command::MoveZone { .. } => self.move_goods(command, call),
+            Command::ListTransfers {} => self.list_transfers(call),
+            Command::StartStockCount { zone, document } => {
+                self.start_stock_count(zone.as_deref(), *document, call)
+            }
+            Command::GetStockCount {} => self.get_stock_count(call),
+            Command::ScanCounted { code } => self.scan_counted(code, call),
+            Command::AddCounted { variant, quantity } => {
+                self.add_counted(*variant, *quantity, call)
+            }
+            Command::RemoveCounted { variant } => self.remove_counted(*variant, call),
+            Command::FinishStockCount { approval } => {
+                self.finish_stock_count(approval.as_ref(), call)
+            }
+            Command::DropStockCount {} => self.drop_stock_count(call),
             Command::SyncNow {} => {
                 self.sync_requested = true;
                 Ok(Reply::Done {})
@@ -705,6 +741,19 @@ impl Till {
         }
         if let Some(enrol) = change.enrol {
             self.enrol = Some(enrol);
+        }
+        match change.count {
+            None => {}
+            Some(CountChange::Begun(head)) => self.count = Some(CountDraft::new(head)),
+            Some(CountChange::Item(variant, item)) => {
+                if let Some(count) = &mut self.count {
+                    match item {
+                        Some(item) => drop(count.items.insert(variant, item)),
+                        None => drop(count.items.remove(&variant)),
+                    }
+                }
+            }
+            Some(CountChange::Over) => self.count = None,
         }
     }
 
@@ -821,6 +870,10 @@ const fn is_read(command: &Command) -> bool {
             | Command::CheckCode { .. }
             | Command::ListPrintJobs {}
             | Command::StockOf { .. }
+            | Command::FindCode { .. }
+            | Command::StockLineage { .. }
+            | Command::ListTransfers {}
+            | Command::GetStockCount {}
             | Command::SyncNow {}
             | Command::XReport { print: false, .. }
             | Command::ListReports { .. }

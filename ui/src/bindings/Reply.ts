@@ -4,10 +4,13 @@ import type { CartView } from "./CartView";
 import type { CodeView } from "./CodeView";
 import type { CompletedView } from "./CompletedView";
 import type { CountView } from "./CountView";
+import type { GoodsView } from "./GoodsView";
 import type { IncidentView } from "./IncidentView";
 import type { JobId } from "./JobId";
+import type { LineageView } from "./LineageView";
 import type { ParkedView } from "./ParkedView";
 import type { PeriodView } from "./PeriodView";
+import type { PlaceView } from "./PlaceView";
 import type { PrintJobView } from "./PrintJobView";
 import type { ReceiptRow } from "./ReceiptRow";
 import type { ReceiptView } from "./ReceiptView";
@@ -17,8 +20,10 @@ import type { ReportView } from "./ReportView";
 import type { Settings } from "./Settings";
 import type { SlipView } from "./SlipView";
 import type { Status } from "./Status";
+import type { StockCountView } from "./StockCountView";
 import type { StockView } from "./StockView";
 import type { StreamView } from "./StreamView";
+import type { TransferView } from "./TransferView";
 import type { UserView } from "./UserView";
 import type { VariantView } from "./VariantView";
 
@@ -61,7 +66,15 @@ reports: Array<ReportRow>, } | { "type": "Period" } & PeriodView | { "type": "Ba
 /**
  * Open ones, the latest first; at most 20.
  */
-incidents: Array<IncidentView>, } | { "type": "Streams", 
+incidents: Array<IncidentView>, } | { "type": "Goods" } & GoodsView | { "type": "Transfers", 
+/**
+ * Rows, oldest first.
+ */
+transfers: Array<TransferView>, 
+/**
+ * Locations that goods may be sent to or come from, and this store's.
+ */
+places: Array<PlaceView>, } | { "type": "StockCount" } & StockCountView | { "type": "Lineage" } & LineageView | { "type": "Streams", 
 /**
  * Rows, newest first.
  */

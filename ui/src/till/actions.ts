@@ -1,6 +1,6 @@
 import { formatAmount } from '../shared/format';
 import { applyLang, lang, type Lang } from '../shared/i18n';
-import { ask, cart, closeSheets, go, hush, refresh, run, say, sayRefusal, scanRefusal, sheets, view, type View } from './state';
+import { ask, cart, closeSheets, go, hush, refresh, run, say, sayRefusal, scanRefusal, scanTo, sheets, view, type View } from './state';
 import { soundBad, soundGood } from './sound';
 import { t, type TillKey } from './texts';
 
@@ -21,6 +21,10 @@ export function scan(code: string): void {
   if (sheets.value.length || NO_SCAN.indexOf(view.value) >= 0) {
     soundBad();
     say({ text: t('scan_not_here'), bad: true });
+    return;
+  }
+  if (scanTo.value) {
+    scanTo.value(code);
     return;
   }
   if (view.value !== 'sale') go({ at: 'home' });

@@ -8,6 +8,7 @@ import { Prints, Receipt, Receipts } from './receipts';
 import { Balance, Period, Report, Reports } from './reports';
 import { Sale, Search } from './sale';
 import { guardTaps, screen, sheets, trouble, view } from './state';
+import { Goods, Stock, StockCount } from './stock';
 import { NoticeBar, StorageBar, System } from './system';
 import { Change, Tender } from './tender';
 import { t } from './texts';
@@ -34,6 +35,9 @@ function Current() {
     case 'reports': return <Reports />;
     case 'period': return now.at === 'period' ? <Period period={now.period} /> : null;
     case 'balance': return now.at === 'balance' ? <Balance balance={now.balance} from={now.from} /> : null;
+    case 'stock': return <Stock />;
+    case 'goods': return now.at === 'goods' ? <Goods key={now.kind} kind={now.kind} /> : null;
+    case 'stockcount': return <StockCount />;
     case 'system': return <System />;
     case 'settings': return <Settings />;
     case 'prints': return <Prints />;

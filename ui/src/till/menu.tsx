@@ -34,6 +34,7 @@ function MenuBody({ id }: { id: number }) {
       <Item icon="receipt" id="receipts" act={() => go({ at: 'receipts' })}>{t('receipts')}</Item>
       <Item icon="print" id="reprint-last" act={reprintLast}>{t('reprint_last')}</Item>
       {inShift || (now.store && now.store.drawers > 1) ? <Item icon="drawer" id="drawer" act={() => go({ at: 'drawer' })}>{t('drawer_title')}</Item> : null}
+      <Item icon="store" id="stock" act={() => go({ at: 'stock' })}>{t('stock')}</Item>
       <Item icon="chart" id="reports" act={() => go({ at: 'reports' })}>{t('reports')}</Item>
       {inShift ? <Item icon="lock" id="close-shift" act={() => go({ at: 'close' })}>{t('shift_close_title')}</Item> : null}
       <hr />

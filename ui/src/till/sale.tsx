@@ -13,7 +13,8 @@ import { charge, park, scan } from './actions';
 import { Keypad, SheetFrame, SyncPill, ToastBar, typed, Typed, typedMinor } from './controls';
 import { useKeys } from './keys';
 import { openMenu, openSyncSheet } from './menu';
-import { ask, cart, closeSheet, closeSheets, entry, go, openSheet, refresh, run, runApproved, say, sayRefusal, scanRefusal, selected, sheets, status, wide } from './state';
+import { openLineage } from './stock';
+import { ask, cart, closeSheet, closeSheets, entry, go, openSheet, refresh, run, runApproved, say, sayRefusal, scanRefusal, screen, selected, sheets, status, wide } from './state';
 import { ageText, Bare, codeText, discountNode, exponent, Money, percentText, t, tx } from './texts';
 
 function lineOf(number: number | null): LineView | null {
@@ -166,7 +167,8 @@ function StockBody({ id, stock }: { id: number; stock: StockView }) {
       <ul class="rows">{locations.map((at, i) => <li key={at.location} class="row">
         <span class="row-main"><b>{nameOf(at.name)}</b><span class="quiet">{i === 0 ? t('stock_here') + ' · ' : ''}{at.age_ms === null ? t('stock_never') : tx('stock_age', { time: ageText(at.age_ms) })}</span></span>
         <b class={at.quantity !== null && at.quantity <= 0 ? 'row-n zero' : 'row-n'} data-testid={'stock-' + i}>{at.quantity === null ? t('stock_unknown') : <Qty of={at.quantity} />}</b></li>)}</ul>
-      <button type="button" class="btn go wide" data-testid="stock-add" onClick={() => { closeSheets(); addVariant(variant); }}>{t('add_to_cart')}</button>
+      {variant.class === 'untracked' ? null : <button type="button" class="btn wide plain" data-testid="stock-lineage" onClick={() => openLineage(variant.variant)}>{t('lineage')}</button>}
+      {status.value && status.value.shift ? <button type="button" class="btn go wide" data-testid="stock-add" onClick={() => { closeSheets(); addVariant(variant); }}>{t('add_to_cart')}</button> : null}
     </div>
   </SheetFrame>;
 }
@@ -186,7 +188,7 @@ function addVariant(variant: VariantView): void {
       return;
     }
     scanRefusal.value = 'refused' in answer ? answer.refused : null;
-    if (!wide.value) go({ at: 'home' });
+    if (!wide.value || screen.value.at !== 'home') go({ at: 'home' });
   });
 }
 
@@ -309,7 +311,7 @@ function SaleFoot() {
 }
 
 /** Results of a search, refreshed while typing; an older answer never replaces a newer one. */
-function useSearch() {
+export function useSearch() {
   const [query, setQuery] = useState('');
   const [rows, setRows] = useState<VariantView[] | null>(null);
   const [more, setMore] = useState(false);
@@ -346,12 +348,12 @@ function stockLabel(row: VariantView): string {
   return t('stock') + ' ' + (row.stock === null ? '–' : formatQuantity(row.stock));
 }
 
-function StockBadge({ row }: { row: VariantView }) {
+export function StockBadge({ row }: { row: VariantView }) {
   if (row.stock === null) return <span class="badge none">{'–'}</span>;
   return <span class={row.stock <= 0 ? 'badge zero' : 'badge'}><Qty of={row.stock} /></span>;
 }
 
-function SearchField({ query, set, focus }: { query: string; set: (text: string) => void; focus?: boolean }) {
+export function SearchField({ query, set, focus }: { query: string; set: (text: string) => void; focus?: boolean }) {
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => {
     if (focus && input.current) input.current.focus();

@@ -16,11 +16,15 @@ import type { Status } from '../bindings/Status';
 import { applyLang } from '../shared/i18n';
 import { callOver, Unreachable, type Transport } from './transport';
 
+/** Documents of the stockroom. */
+export type GoodsKind = 'receive' | 'adjust' | 'send' | 'arrive';
+
 export type Screen =
   | { at: 'home' } | { at: 'search' } | { at: 'tender' } | { at: 'change'; done: CompletedView }
   | { at: 'receipts' } | { at: 'receipt'; view: ReceiptView } | { at: 'report'; report: ReportView; from: Screen }
   | { at: 'drawer' } | { at: 'cash'; movement: CashMovement } | { at: 'count' } | { at: 'handover' } | { at: 'close' }
   | { at: 'reports' } | { at: 'period'; period: PeriodView } | { at: 'balance'; balance: BalanceView; from: Screen }
+  | { at: 'stock' } | { at: 'goods'; kind: GoodsKind } | { at: 'stockcount' }
   | { at: 'system' } | { at: 'settings' } | { at: 'prints' };
 export type View = 'boot' | 'enrol' | 'signin' | 'openshift' | 'sale' | Exclude<Screen['at'], 'home'>;
 
@@ -42,6 +46,8 @@ export const sheets = signal<Sheet[]>([]);
 export const toast = signal<Toast | null>(null);
 /** The refusal of the last scan; stays until a good scan or a tap. */
 export const scanRefusal = signal<Refusal | null>(null);
+/** Where scanned codes go on a screen that wants them for itself. */
+export const scanTo = signal<((code: string) => void) | null>(null);
 /** The line that keys and the keypad act on. */
 export const selected = signal<number | null>(null);
 /** Digits typed on the sale screen's keypad. */

@@ -108,6 +108,9 @@ pub struct StockAdjusted {
     pub lines: Vec<GoodsLine>,
     /// Who.
     pub user: UserId,
+    /// The manager who signed for it, where another did the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<UserId>,
     /// Approvals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
@@ -163,6 +166,9 @@ pub struct TransferLost {
     pub lines: Vec<GoodsLine>,
     /// Who found out.
     pub user: UserId,
+    /// The manager who signed for it, where another did the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<UserId>,
 }
 
 /// Body of [`super::Fact::ZoneMoved`]: goods went from one zone of a location to another.
@@ -217,6 +223,9 @@ pub struct StockCounted {
     /// Who counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+    /// The manager who signed for it, where another did the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<UserId>,
 }
 
 /// One counted variant.

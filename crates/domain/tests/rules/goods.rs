@@ -60,6 +60,7 @@ fn received(lines: Vec<GoodsLine>, included_in: Option<StreamPos>) -> Fact {
 
 fn adjusted(reason: AdjustReason, units: i64) -> Fact {
     Fact::StockAdjusted(StockAdjusted {
+        approved_by: None,
         document: DocumentId(Uuid::nil()),
         location: location(),
         zone: MAIN_ZONE.to_owned(),
@@ -96,6 +97,7 @@ fn arrived(units: i64) -> Fact {
 
 fn lost(units: i64) -> Fact {
     Fact::TransferLost(TransferLost {
+        approved_by: None,
         transfer: transfer(),
         from: location(),
         to: other(),
@@ -127,6 +129,7 @@ fn picked(units: i64) -> Fact {
 
 fn count(zone: &str, units: i64, cut: &[(u8, u64)]) -> Fact {
     Fact::StockCounted(StockCounted {
+        approved_by: None,
         location: location(),
         zone: zone.to_owned(),
         cut: cut.iter().map(|(of, seq)| (stream(*of), *seq)).collect(),

@@ -359,6 +359,7 @@ pub fn moved(number: u64, units: i64) -> Fact {
 /// A count of one variant.
 pub fn counted(number: u64, units: i64, cut: BTreeMap<StreamId, u64>) -> Fact {
     Fact::StockCounted(StockCounted {
+        approved_by: None,
         location: location(),
         zone: MAIN_ZONE.to_owned(),
         cut,

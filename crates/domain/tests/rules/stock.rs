@@ -245,6 +245,7 @@ fn zones_are_counted_apart_and_shown_together() {
             expected: None,
         };
         Fact::StockCounted(StockCounted {
+            approved_by: None,
             location: location(),
             zone: zone.to_owned(),
             cut: BTreeMap::new(),

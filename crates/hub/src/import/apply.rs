@@ -306,6 +306,7 @@ impl Import<'_, '_> {
                     .map(|row| (row.stream, row.head_seq))
                     .collect();
                 let fact = Fact::StockCounted(StockCounted {
+                    approved_by: None,
                     location: location.clone(),
                     zone: MAIN_ZONE.to_owned(),
                     cut,

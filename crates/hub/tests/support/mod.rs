@@ -475,6 +475,7 @@ impl Till {
 
     pub fn count(&mut self, at: &str, cut: BTreeMap<StreamId, u64>, items: Vec<Counted>) -> u64 {
         self.append(&Fact::StockCounted(StockCounted {
+            approved_by: None,
             location: location(at),
             zone: MAIN_ZONE.to_owned(),
             cut,

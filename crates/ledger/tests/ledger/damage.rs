@@ -321,6 +321,7 @@ fn anchored(hlc: domain::time::Hlc) -> sync_protocol::FeedPage {
     let row_of = sync_protocol::feed::StockRow {
         variant: variant(1),
         quantity: domain::quantity::Quantity(1_000),
+        zones: std::collections::BTreeMap::new(),
         anchor: Some(sync_protocol::feed::AnchorRef {
             stream: domain::ids::StreamId([8; 16]),
             seq: 1,

@@ -4,6 +4,7 @@ mod backups;
 mod catalogue;
 mod damage;
 mod feeds;
+mod goods;
 mod journal;
 mod opening;
 mod print_and_answers;

@@ -70,7 +70,7 @@ fn a_file_of_a_later_program_is_refused_and_left_alone_unless_it_says_otherwise(
             error,
             OpenError::NewerVersion {
                 found: 9,
-                understood: 7
+                understood: 8
             }
         ),
         "{error:?}"

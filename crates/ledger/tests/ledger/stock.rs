@@ -19,6 +19,7 @@ fn stock_row(number: u128, units: i64, anchor: Option<AnchorRef>) -> StockRow {
         variant: variant(number),
         quantity: Quantity::units(units).expect("quantity"),
         anchor,
+        zones: BTreeMap::new(),
     }
 }
 
@@ -181,6 +182,7 @@ fn movements_before_the_count_are_not_subtracted_from_it() {
         desk.open_shift();
         let first = desk.sell(&[(1, 2, 1_000)]); // seq 3
         let count = Fact::StockCounted(StockCounted {
+            approved_by: None,
             location: location("LM"),
             zone: MAIN_ZONE.to_owned(),
             cut: BTreeMap::new(),

@@ -68,6 +68,7 @@ fn stock_page(ver: u64, units: i64) -> sync_protocol::FeedPage {
         variant: variant(1),
         quantity: domain::quantity::Quantity::units(units).expect("units"),
         anchor: None,
+        zones: Default::default(),
     };
     whole("stock:LM", ver, vec![row(variant(1), ver, &value)])
 }

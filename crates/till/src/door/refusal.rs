@@ -173,6 +173,26 @@ pub enum RefusalCode {
     TextInvalid,
     /// Warning: the server says that stock is used up here (params: `sku`).
     StockBelowZero,
+    /// No such location in the chain (params: `location`).
+    UnknownLocation,
+    /// A zone has no such name: letters, digits, `-` and `_`, at most 16 (params: `zone`).
+    ZoneInvalid,
+    /// From a place to itself, or a transfer that has nothing to do with this location.
+    SamePlace,
+    /// The document has no lines.
+    NoLines,
+    /// No stock is kept of the variant (params: `sku`).
+    Untracked,
+    /// The document was written already.
+    DocumentKnown,
+    /// Less of the variant is on its way (params: `sku`, `open` in thousandths).
+    TransferShort,
+    /// A count is in progress on this device: finish it or give it up.
+    CountOpen,
+    /// No count is in progress on this device.
+    NoCount,
+    /// There is no such count.
+    UnknownCount,
     /// The disk is nearly full: no new sale begins, what was begun can be finished and the day closed.
     DiskFull,
     /// Warning: paid in cash, the sale would be above what the law lets a buyer deduct (params: `limit_minor`,

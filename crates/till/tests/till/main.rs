@@ -16,6 +16,7 @@ mod rights;
 mod selling;
 mod shifts;
 mod sign_in;
+mod stockroom;
 mod storage;
 
 /// How the files of a till's folder are opened.

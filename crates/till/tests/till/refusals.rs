@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use testkit::shop::{
-    self, BALL, CASHIER, FUTURE, LEFT, MANAGER, MANAGER_PIN, SHOE_42, SHOE_42_EAN, STRICT, Setup,
-    Shop, TEE, UNPRICED, UNTAXED, variant,
+    self, BALL, CASHIER, FUTURE, LEFT, MANAGER, MANAGER_PIN, SERVICE, SHOE_42, SHOE_42_EAN, STRICT,
+    Setup, Shop, TEE, UNPRICED, UNTAXED, variant,
 };
 use till::door::{Command, RefusalCode as Code};
 
@@ -872,6 +872,396 @@ fn paying() -> Vec<Case> {
     ]
 }
 
+fn counting(shop: &mut Shop) {
+    shop.open();
+    shop.ok(read(json!({"type": "StartStockCount"})));
+}
+fn with_document(shop: &mut Shop) {
+    shop.open();
+    shop.ok(read(
+        json!({"type": "ReceiveGoods", "document": DOCUMENT, "lines": [one(BALL)]}),
+    ));
+    shop.ok(read(
+        json!({"type": "SendTransfer", "transfer": DOCUMENT, "to": "SO", "lines": [one(BALL)]}),
+    ));
+}
+
+const DOCUMENT: uuid::Uuid = uuid::Uuid::from_u128(0xD0C);
+
+fn one(sku: &str) -> Value {
+    json!({"variant": variant(sku), "quantity": 1_000})
+}
+
+fn out(sku: &str) -> Value {
+    json!({"variant": variant(sku), "quantity": -1_000})
+}
+
+fn stockroom() -> Vec<Case> {
+    let mut cases = vec![
+        case(
+            "receive without signing in",
+            nothing,
+            |_| json!({"type": "ReceiveGoods", "lines": [one(BALL)]}),
+            Code::SignInRequired,
+            json!({}),
+        ),
+        case(
+            "find what no label says",
+            open,
+            |_| json!({"type": "FindCode", "code": "12345678"}),
+            Code::UnknownCode,
+            json!({"code": "12345678"}),
+        ),
+        case(
+            "find a receipt",
+            open,
+            |_| json!({"type": "FindCode", "code": code_of_version(1)}),
+            Code::ReceiptCode,
+            json!({}),
+        ),
+        case(
+            "lineage of nothing",
+            open,
+            |_| json!({"type": "StockLineage", "variant": uuid::Uuid::nil()}),
+            Code::UnknownVariant,
+            json!({}),
+        ),
+        case(
+            "lineage of a service",
+            open,
+            |_| json!({"type": "StockLineage", "variant": variant(SERVICE)}),
+            Code::Untracked,
+            json!({"sku": SERVICE}),
+        ),
+        case(
+            "an empty document",
+            open,
+            |_| json!({"type": "ReceiveGoods", "lines": []}),
+            Code::NoLines,
+            json!({}),
+        ),
+        case(
+            "receive an unknown variant",
+            open,
+            |_| json!({"type": "ReceiveGoods", "lines": [{"variant": uuid::Uuid::nil(), "quantity": 1_000}]}),
+            Code::UnknownVariant,
+            json!({}),
+        ),
+        case(
+            "receive a service",
+            open,
+            |_| json!({"type": "ReceiveGoods", "lines": [one(BALL), one(SERVICE)]}),
+            Code::Untracked,
+            json!({"sku": SERVICE}),
+        ),
+        case(
+            "send a service",
+            open,
+            |_| json!({"type": "SendTransfer", "to": "SO", "lines": [one(SERVICE)]}),
+            Code::Untracked,
+            json!({"sku": SERVICE}),
+        ),
+        case(
+            "more lines than a document holds",
+            open,
+            |_| {
+                let line = |number: u128| json!({"variant": uuid::Uuid::from_u128(number), "quantity": 1_000});
+                let lines: Vec<Value> = (0..5_001).map(line).collect();
+                json!({"type": "ReceiveGoods", "lines": lines})
+            },
+            Code::TooManyLines,
+            json!({"max": 5_000}),
+        ),
+        case(
+            "a zone that is none",
+            open,
+            |_| json!({"type": "ReceiveGoods", "zone": "la\u{202e} réserve", "lines": [one(BALL)]}),
+            Code::ZoneInvalid,
+            json!({"zone": "la réserve"}),
+        ),
+        case(
+            "receive into all zones",
+            open,
+            |_| json!({"type": "ReceiveGoods", "zone": "*", "lines": [one(BALL)]}),
+            Code::ZoneInvalid,
+            json!({"zone": "*"}),
+        ),
+        case(
+            "count in a zone that is none",
+            open,
+            |_| json!({"type": "StartStockCount", "zone": "0123456789abcdefg"}),
+            Code::ZoneInvalid,
+            json!({"zone": "0123456789abcdefg"}),
+        ),
+        case(
+            "carry goods to where they are",
+            open,
+            |_| json!({"type": "MoveZone", "from_zone": "back", "to_zone": " back", "lines": [one(BALL)]}),
+            Code::SamePlace,
+            json!({}),
+        ),
+        case(
+            "a delivery note with a control character",
+            open,
+            |_| json!({"type": "ReceiveGoods", "reference": "BL\u{7}1", "lines": [one(BALL)]}),
+            Code::TextInvalid,
+            json!({"field": "reference"}),
+        ),
+        case(
+            "a note that is too long",
+            manager,
+            |_| {
+                json!({"type": "AdjustStock", "reason": "theft", "note": "x".repeat(81),
+                "lines": [out(BALL)]})
+            },
+            Code::TextInvalid,
+            json!({"field": "note"}),
+        ),
+        case(
+            "found by a count in no stream",
+            open,
+            |_| {
+                json!({"type": "ReceiveGoods", "lines": [one(BALL)],
+                "included_in": {"stream": "here", "seq": 3}})
+            },
+            Code::UnknownCount,
+            json!({}),
+        ),
+        case(
+            "found by no count",
+            open,
+            |_| {
+                json!({"type": "ReceiveGoods", "lines": [one(BALL)],
+                "included_in": {"stream": "0".repeat(32), "seq": 0}})
+            },
+            Code::UnknownCount,
+            json!({}),
+        ),
+        case(
+            "the same delivery twice",
+            with_document,
+            |_| json!({"type": "ReceiveGoods", "document": DOCUMENT, "lines": [one(BALL)]}),
+            Code::DocumentKnown,
+            json!({}),
+        ),
+        case(
+            "the same transfer twice",
+            with_document,
+            |_| json!({"type": "SendTransfer", "transfer": DOCUMENT, "to": "SO", "lines": [one(TEE)]}),
+            Code::DocumentKnown,
+            json!({}),
+        ),
+        case(
+            "adjust without a manager",
+            open,
+            |_| json!({"type": "AdjustStock", "reason": "theft", "lines": [out(BALL)]}),
+            Code::ManagerRequired,
+            json!({}),
+        ),
+        case(
+            "an adjustment that comes to nothing",
+            manager,
+            |_| json!({"type": "AdjustStock", "reason": "found", "lines": [one(BALL), out(BALL)]}),
+            Code::QuantityInvalid,
+            json!({}),
+        ),
+        case(
+            "send to a place that is not of the chain",
+            open,
+            |_| json!({"type": "SendTransfer", "to": "PARIS", "lines": [one(BALL)]}),
+            Code::UnknownLocation,
+            json!({"location": "PARIS"}),
+        ),
+        case(
+            "send to this store",
+            open,
+            |_| json!({"type": "SendTransfer", "to": "LM", "lines": [one(BALL)]}),
+            Code::SamePlace,
+            json!({}),
+        ),
+        case(
+            "receive from this store",
+            open,
+            |_| json!({"type": "ReceiveTransfer", "transfer": DOCUMENT, "from": "LM", "lines": [one(BALL)]}),
+            Code::SamePlace,
+            json!({}),
+        ),
+        case(
+            "receive from a place that is not of the chain",
+            open,
+            |_| json!({"type": "ReceiveTransfer", "transfer": DOCUMENT, "from": "X", "lines": [one(BALL)]}),
+            Code::UnknownLocation,
+            json!({"location": "X"}),
+        ),
+        case(
+            "lose without a manager",
+            with_document,
+            |_| {
+                json!({"type": "LoseTransfer", "transfer": DOCUMENT, "from": "LM", "to": "SO",
+                "lines": [one(BALL)]})
+            },
+            Code::ManagerRequired,
+            json!({}),
+        ),
+        case(
+            "lose more than is on its way",
+            with_document,
+            |_| {
+                json!({"type": "LoseTransfer", "transfer": DOCUMENT, "from": "LM", "to": "SO",
+                "lines": [{"variant": variant(BALL), "quantity": 1_001}]})
+            },
+            Code::TransferShort,
+            json!({"sku": BALL, "open": 1_000}),
+        ),
+        case(
+            "lose what others send each other",
+            manager,
+            |_| {
+                json!({"type": "LoseTransfer", "transfer": DOCUMENT, "from": "SO", "to": "SO",
+                "lines": [one(BALL)]})
+            },
+            Code::SamePlace,
+            json!({}),
+        ),
+        case(
+            "send a strict variant without a right",
+            open,
+            |_| json!({"type": "SendTransfer", "to": "SO", "lines": [one(BALL), one(STRICT)]}),
+            Code::NoRight,
+            json!({"sku": STRICT, "variant": variant(STRICT), "right": 0}),
+        ),
+        case(
+            "take out a strict variant without a right",
+            manager,
+            |_| json!({"type": "AdjustStock", "reason": "theft", "lines": [out(STRICT)]}),
+            Code::NoRight,
+            json!({"sku": STRICT, "variant": variant(STRICT), "right": 0}),
+        ),
+        case(
+            "send a strict variant without a right and without a manager",
+            open,
+            |_| {
+                json!({"type": "SendTransfer", "to": "SO", "lines": [one(STRICT)],
+                "without_right": true})
+            },
+            Code::ManagerRequired,
+            json!({}),
+        ),
+        case(
+            "two counts on one device",
+            counting,
+            |_| json!({"type": "StartStockCount"}),
+            Code::CountOpen,
+            json!({}),
+        ),
+        case(
+            "scan into no count",
+            open,
+            |_| json!({"type": "ScanCounted", "code": BALL}),
+            Code::NoCount,
+            json!({}),
+        ),
+        case(
+            "finish no count",
+            manager,
+            |_| json!({"type": "FinishStockCount"}),
+            Code::NoCount,
+            json!({}),
+        ),
+        case(
+            "give up no count",
+            open,
+            |_| json!({"type": "DropStockCount"}),
+            Code::NoCount,
+            json!({}),
+        ),
+        case(
+            "finish a count of nothing",
+            counting,
+            |_| json!({"type": "FinishStockCount"}),
+            Code::NoLines,
+            json!({}),
+        ),
+        case(
+            "finish without a manager",
+            |shop| {
+                counting(shop);
+                shop.ok(read(json!({"type": "ScanCounted", "code": BALL})));
+            },
+            |_| json!({"type": "FinishStockCount"}),
+            Code::ManagerRequired,
+            json!({}),
+        ),
+        case(
+            "count a service",
+            counting,
+            |_| json!({"type": "AddCounted", "variant": variant(SERVICE), "quantity": 1_000}),
+            Code::Untracked,
+            json!({"sku": SERVICE}),
+        ),
+        case(
+            "count what no label says",
+            counting,
+            |_| json!({"type": "ScanCounted", "code": "?"}),
+            Code::UnknownCode,
+            json!({"code": "?"}),
+        ),
+        case(
+            "fewer than none were found",
+            counting,
+            |_| json!({"type": "AddCounted", "variant": variant(BALL), "quantity": -1}),
+            Code::QuantityInvalid,
+            json!({}),
+        ),
+        case(
+            "take out of the count what is not in it",
+            counting,
+            |_| json!({"type": "RemoveCounted", "variant": variant(BALL)}),
+            Code::UnknownVariant,
+            json!({}),
+        ),
+    ];
+    for (name, command) in QUANTITIES {
+        cases.push(case(
+            name,
+            manager,
+            *command,
+            Code::QuantityInvalid,
+            json!({}),
+        ));
+    }
+    cases
+}
+
+type Make = fn(&mut Shop) -> Value;
+
+/// Quantities that no document may hold.
+const QUANTITIES: &[(&str, Make)] = &[
+    ("receive nothing of it", |_| received_of(0)),
+    ("receive less than nothing", |_| received_of(-1_000)),
+    ("receive more than a million", |_| {
+        received_of(1_000_000_001)
+    }),
+    ("receive more than fits", |_| received_of(i64::MAX)),
+    ("receive less than fits", |_| received_of(i64::MIN)),
+    (
+        "send less than nothing",
+        |_| json!({"type": "SendTransfer", "to": "SO", "lines": [out(BALL)]}),
+    ),
+    ("adjust by nothing", |_| {
+        json!({"type": "AdjustStock", "reason": "found",
+        "lines": [{"variant": variant(BALL), "quantity": 0}]})
+    }),
+    ("lines that add up to more than a million", |_| {
+        let line = json!({"variant": variant(BALL), "quantity": 600_000_000});
+        json!({"type": "ReceiveGoods", "lines": [line, line]})
+    }),
+];
+
+fn received_of(quantity: i64) -> Value {
+    json!({"type": "ReceiveGoods", "lines": [{"variant": variant(BALL), "quantity": quantity}]})
+}
+
 fn receipts_and_device() -> Vec<Case> {
     vec![
         case(
@@ -1040,6 +1430,11 @@ fn what_may_be_on_a_cart() {
 }
 
 #[test]
+fn what_the_stockroom_may_write() {
+    run(stockroom());
+}
+
+#[test]
 fn how_it_may_be_paid() {
     run(paying());
 }
@@ -1058,6 +1453,7 @@ fn every_code_has_a_case() {
         texts(),
         paying(),
         receipts_and_device(),
+        stockroom(),
     ];
     let mut named: BTreeSet<Code> = all.iter().flatten().map(|case| case.code).collect();
     named.extend([
