@@ -43,8 +43,12 @@ export async function open(options: Record<string, unknown> = {}) {
   return { till, root, state, actions, find, seen, tap, pin, commands, sell, key: (key: string) => pressKey({ key, repeat: false }) };
 }
 
-/** Takes the till off the page again. */
-export function close() {
+/**
+ * Takes the till off the page again, and waits out the frame that the library may still expect: its timer would
+ * otherwise fire after the last test of a file has lost its page.
+ */
+export async function close() {
   const root = document.getElementById('app');
   if (root) render(null, root);
+  await new Promise(frame => requestAnimationFrame(frame));
 }
