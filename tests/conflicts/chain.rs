@@ -223,6 +223,7 @@ impl Chain {
             reason: CountReason::Count,
             document: None,
             user: None,
+            approved_by: None,
         });
         self.write(index, &fact)
     }
