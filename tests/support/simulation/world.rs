@@ -538,6 +538,7 @@ impl Chain {
             document: None,
             user,
             location,
+            approved_by: None,
         });
         self.nodes[till].write(&fact, now)?;
         Ok(())
