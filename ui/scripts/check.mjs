@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 const KIB = 1024;
-const BUDGETS = [['app.js', 60], ['app.css', 10], ['office.js', 120], ['office.css', 10]];
+// The texts of three languages are a third of app.js. Before it grows beyond this they are to be loaded one by one.
+const BUDGETS = [['app.js', 64], ['app.css', 10], ['office.js', 120], ['office.css', 10]];
 const FONTS_KIB = 130;
 
 // [where, what, why]. The till only: the office page is for evergreen browsers.
