@@ -9,7 +9,9 @@ use std::time::Duration;
 use domain::catalog::{Language, Names};
 use domain::config::{KeyAlgorithm, StoreConfig, TaxRounding};
 use domain::entropy::Entropy;
-use domain::event::{Event, Fact, StreamOpened, StreamReason, chain_hash, genesis_hash};
+use domain::event::{
+    Event, Fact, SealReason, StreamOpened, StreamReason, chain_hash, genesis_hash,
+};
 use domain::ids::{EventId, LocationId, PriceListId, StoreId, StreamId, TenantId, TillId};
 use domain::money::Currency;
 use domain::time::{Boot, Hlc, Now};
@@ -358,7 +360,7 @@ fn a_till_hears_of_what_is_new_until_the_server_stops() {
     assert_eq!(news.feeds.keys().collect::<Vec<_>>(), ["cfg:LM"]);
     assert!(news.feeds["cfg:LM"] > first.feeds["cfg:LM"]);
     other
-        .revoke_device(till.enrolled.device, &now())
+        .revoke_device(till.enrolled.device, SealReason::Lost, &now())
         .expect("revoked");
     let headers = till.headers(b"");
     let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
