@@ -108,6 +108,7 @@ fn row_22_till_dead_with_unsynced_sales() {
     chain.assert_settled(&[]);
     assert!(chain.scan(alive, &["TICKET"]).is_err(), "it counts as sold");
     assert_eq!(chain.on_hand("CORD", MARSA), 20, "nobody knows yet");
+    chain.world.advance(1_000);
     chain.count(alive, "CORD", 17, &[]);
     chain.assert_settled(&[]);
     assert_eq!(chain.on_hand("CORD", MARSA), 17);
@@ -115,11 +116,7 @@ fn row_22_till_dead_with_unsynced_sales() {
     chain.gone.clear();
     (chain.receipts, chain.taken_minor) = unheard;
     chain.assert_settled(&[IncidentKind::SealedStreamReported]);
-    // As in row 8: in doubt against the shelf, until somebody counts who knows.
-    assert_eq!(chain.on_hand("CORD", MARSA), 14);
-    let known = chain.head(dead);
-    chain.count(alive, "CORD", 17, &[known]);
-    chain.assert_settled(&[IncidentKind::SealedStreamReported]);
+    // As in row 8: it was sold before the count.
     assert_eq!(chain.on_hand("CORD", MARSA), 17);
 }
 

@@ -388,12 +388,11 @@ impl Anchor {
 ///
 /// 1. In the cut, before the count in its own stream, or found by the count as their document says: before. Later in
 ///    its own stream, or after its stream learned of the count: after.
-/// 2. Otherwise goods that left are after: counting a sale twice shows one unit too few, which a recount
-///    finds, and leaving it out would promise a unit that is gone.
-/// 3. Otherwise goods of a strict variant that came are before: no doubt may turn into a promise.
-/// 4. Otherwise goods that came are after only when the clock says so. A device takes over the clock of the
-///    counts it learns of, so everything it does later is after them; and what it did before, with a right
-///    clock, is before. Without the clock a return made the day after a count elsewhere would never show.
+/// 2. Otherwise, of a strict variant, goods that left are after and goods that came are before: no doubt may turn
+///    into a promise. Counting a sale twice shows one unit too few, which a recount finds.
+/// 3. Otherwise the clock says so. A device takes over the clock of the counts it learns of, so everything it does
+///    later is after them; and what it did before, with a right clock, is before: a sale that reaches the server
+///    days after a count of the emptied shelf does not empty it again.
 pub fn is_after(event: &EventRef, moved: impl Into<Moved>, anchor: &Anchor) -> bool {
     let moved = moved.into();
     let counted = StreamPos {
@@ -407,10 +406,13 @@ pub fn is_after(event: &EventRef, moved: impl Into<Moved>, anchor: &Anchor) -> b
         return event.seq > anchor.at.seq;
     }
     let learned = anchor.learned.get(&event.stream);
-    if learned.is_some_and(|seq| event.seq > *seq) || moved.delta.0 < 0 {
+    if learned.is_some_and(|seq| event.seq > *seq) {
         return true;
     }
-    !moved.strict && event.hlc > anchor.at.hlc
+    if moved.strict {
+        return moved.delta < Quantity::ZERO;
+    }
+    event.hlc > anchor.at.hlc
 }
 
 /// Whether `left` wins over `right`: a count that knew of the other beats it, and only concurrent counts are

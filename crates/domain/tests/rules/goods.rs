@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::shop::{Chance, counted, location, moved, stream, user, variant};
+use crate::shop::{Chance, counted, location, moved, moved_strict, stream, user, variant};
 use domain::catalog::StockClass;
 use domain::event::{
     ALL_ZONES, AdjustReason, CountLearned, CountReason, Counted, Fact, GoodsLine, GoodsReceived,
@@ -300,7 +300,7 @@ fn until_all_have_reported_no_more_is_promised_than_either_count_says() {
             at(9, 2, 50),
             counted(BALL, 5, BTreeMap::from([(stream(9), 1)])),
         ),
-        (at(1, 1, 40), moved(BALL, 1)),
+        (at(1, 1, 40), moved_strict(BALL, 1)),
     ];
     let fold = fold(&events);
     let least = |pending: &[u64]| {

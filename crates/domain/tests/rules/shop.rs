@@ -356,6 +356,17 @@ pub fn moved(number: u64, units: i64) -> Fact {
     Fact::SaleCompleted(sale)
 }
 
+/// The same of a strict variant.
+pub fn moved_strict(number: u64, units: i64) -> Fact {
+    match moved(number, units) {
+        Fact::SaleCompleted(mut sale) => {
+            sale.lines[0].class = StockClass::Strict;
+            Fact::SaleCompleted(sale)
+        }
+        other => other,
+    }
+}
+
 /// A count of one variant.
 pub fn counted(number: u64, units: i64, cut: BTreeMap<StreamId, u64>) -> Fact {
     Fact::StockCounted(StockCounted {
