@@ -280,7 +280,10 @@ async function sale(browser, { lang, width, height, name }) {
       return known;
     };
     const closeSheets = async () => {
-      for (let left = await page.locator('[data-testid="sheet-close"]:visible').count(); left; left = await page.locator('[data-testid="sheet-close"]:visible').count()) await page.keyboard.press('Escape');
+      for (let left = await page.locator('[data-testid="sheet-close"]').count(); left; left--) {
+        await page.keyboard.press('Escape');
+        await until('Escape closes one sheet', async () => await page.locator('[data-testid="sheet-close"]').count() < left);
+      }
     };
     const scanned = async (item, times, row) => {
       for (let n = 1; n <= times; n++) {
@@ -332,6 +335,7 @@ async function sale(browser, { lang, width, height, name }) {
     await closeSheets();
     await tap('stock-count');
     await tap('stockcount-start');
+    await seen('stockcount-finish');
     await scanned(third, 1, 'counted');
     await tap('counted-n-' + third.sku);
     await digits('7');
@@ -356,12 +360,14 @@ async function sale(browser, { lang, width, height, name }) {
     if (books !== 7000) check(Number(await data('difference-' + third.sku, 'difference')) === 7000 - books, 'the difference is what the shelf said');
     await picture('12-stock-9-counted');
     await tap('back');
+    await seen('stock-receive');
     check(await lookUp(third) === 6000, 'seven counted and one sold since');
     await closeSheets();
     await tap('back');
     await until('the stockroom is sent', async () => await data('sync-pill', 'state') === 'online' && await data('sync-pill', 'unsynced') === '0');
     await tap('menu');
     await tap('stock');
+    await seen('stock-receive');
     check(await lookUp(third) === 6000 && await page.locator('[data-testid="step-counted"]').count() > 0, 'head office says the same');
     await closeSheets();
     await tap('back');

@@ -192,3 +192,18 @@ it('says in words and colour how the exchange stands', async () => {
   await vi.waitFor(() => expect(find('sync-pill')).toBe('Synchronisé'));
   function find(id: string) { return document.querySelector(`[data-testid="${id}"]`)?.textContent; }
 });
+
+it('gives keys to a sheet that came up together with its screen', async () => {
+  const { sell, find, seen, key, state } = await open();
+  const { SheetFrame } = await import('../src/till/controls');
+  await sell();
+  const id = state.openSheet(() => <SheetFrame id={id} title="over"><p data-testid="over" /></SheetFrame>);
+  state.go({ at: 'receipts' });
+  await seen('over');
+  await seen('back');
+  // The screen listens only after it was painted, so later than the sheet over it.
+  await new Promise(frame => requestAnimationFrame(() => setTimeout(frame)));
+  key('Escape');
+  await vi.waitFor(() => expect(find('over')).toBeNull());
+  expect(state.view.value).toBe('receipts');
+});

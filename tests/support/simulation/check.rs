@@ -2,18 +2,18 @@
 //!
 //! | | rule | here | claimed |
 //! |---|---|---|---|
-//! | V1 | double entry sums to zero | [`v1_books_balance`] | when all is quiet |
-//! | V2 | a projection is the fold of the set of events | [`v2_stock_is_the_fold`] | when all is quiet |
-//! | V3 | the server holds a prefix of each till's chain | [`v3_acknowledged_prefix`] | after every sync of the till |
-//! | V4 | nothing acknowledged is ever lost | `Chain::still_there`, [`v10_sales_are_there_once`] | after each restart of the till; when all is quiet |
-//! | V5 | escrow | [`v5_no_till_owes`], [`Goods::never_oversold`](super::goods::Goods::never_oversold), [`v5_free_is_explained`] | after every step, the last one when all is quiet |
-//! | V6 | no promise beyond what is free | [`v6_promised_what_was_free`] | after every promise |
+//! | V1 | double entry sums to zero | `v1_books_balance` | when all is quiet |
+//! | V2 | a projection is the fold of the set of events | `v2_stock_is_the_fold` | when all is quiet |
+//! | V3 | the server holds a prefix of each till's chain | `v3_acknowledged_prefix` | after every sync of the till |
+//! | V4 | nothing acknowledged is ever lost | `Chain::still_there`, `v10_sales_are_there_once` | after each restart of the till; when all is quiet |
+//! | V5 | escrow | `v5_no_till_owes`, [`Goods::never_oversold`](super::goods::Goods::never_oversold), `v5_free_is_explained` | after every step, the last one when all is quiet |
+//! | V6 | no promise beyond what is free | `v6_promised_what_was_free` | after every promise |
 //! | V7 | feeds are the same on both sides | [`feeds_agree`] | when all is quiet |
-//! | V8 | cursors only go on | [`v8_cursors_go_on`] | after every sync of the till |
-//! | V9 | receipts, tenders and takings are one sum | [`v9_takings_are_the_sales`] | when all is quiet |
-//! | V10 | each event counts once | [`v10_sales_are_there_once`] | when all is quiet |
+//! | V8 | cursors only go on | `v8_cursors_go_on` | after every sync of the till |
+//! | V9 | receipts, tenders and takings are one sum | `v9_takings_are_the_sales` | when all is quiet |
+//! | V10 | each event counts once | `v10_sales_are_there_once` | when all is quiet |
 //! | V11 | when faults stop, all is quiet soon | `Chain::calm` | at the end |
-//! | V12 | no sale waits for the network | [`v12_nobody_waited`] | after every sale |
+//! | V12 | no sale waits for the network | `v12_nobody_waited` | after every sale |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -5,7 +5,7 @@ import type { Refusal } from '../bindings/Refusal';
 import type { UserView } from '../bindings/UserView';
 import { parseScaled } from '../shared/format';
 import { Icon, Ltr, Pill } from '../shared/parts';
-import { useKeys, useKeysUnderChildren } from './keys';
+import { Layer, useKeys, useKeysUnderChildren } from './keys';
 import { ask, closeSheet, hush, openSheet, sheets, status, toast, wide, type ApprovalAsker } from './state';
 import { ageText, codeText, exponent, t, tx } from './texts';
 
@@ -41,7 +41,7 @@ export function Sheets() {
   if (!open.length) return null;
   return <div class="veil" onClick={(event) => { if (event.target === event.currentTarget) closeSheet(); }}>
     {open.map((sheet, i) => <div key={sheet.id} class={i === open.length - 1 ? 'layer' : 'layer under'}
-      onClick={(event) => { if (event.target === event.currentTarget) closeSheet(); }}>{sheet.body()}</div>)}
+      onClick={(event) => { if (event.target === event.currentTarget) closeSheet(); }}><Layer.Provider value={i + 1}>{sheet.body()}</Layer.Provider></div>)}
   </div>;
 }
 

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { AdjustReason } from '../bindings/AdjustReason';
 import type { Approval } from '../bindings/Approval';
 import type { Command } from '../bindings/Command';
@@ -33,11 +33,11 @@ interface Article {
 
 const toStock = () => go({ at: 'stock' });
 
-/** Sends scanned codes to `take` for as long as the screen is up. */
+/** Sends scanned codes to `take` for as long as the screen is up: from before it is painted, or a quick scan is lost. */
 function useScan(take: (code: string) => void): void {
   const ref = useRef(take);
   ref.current = take;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const mine = (code: string) => ref.current(code);
     scanTo.value = mine;
     return () => { if (scanTo.value === mine) scanTo.value = null; };
