@@ -491,8 +491,10 @@ async function sale(browser, { lang, width, height, name }) {
     await tap('back');
     await tap('menu');
     await tap('system');
+    await seen('backups');
+    const copies = Number(await data('backups', 'count'));
     await tap('backup-now');
-    await until('the books are copied', async () => Number(await data('backups', 'count')) > 0 && await data('system', 'working') === 'false');
+    await until('the books are copied', async () => Number(await data('backups', 'count')) > copies && await data('system', 'working') === 'false');
     await tap('verify-ledger');
     await until('the books are checked', async () => await data('last-check', 'ok') === 'true');
     await picture('26-system');

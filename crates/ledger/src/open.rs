@@ -326,10 +326,15 @@ fn check_header(conn: &Connection, migrations: &[Migration]) -> Result<(), OpenE
     Ok(())
 }
 
-/// What and of which table every table, index and trigger is, its name, and its text, as the file has them.
+/// What each table, index and trigger is and its name, and all that the file says of it, quoted: a name may have become
+/// bytes, and a trigger may have got pages.
 pub(crate) fn schema_of(conn: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
-    let mut statement =
-        conn.prepare("SELECT type || ' ' || name || ' of ' || tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY 1")?;
+    let mut statement = conn.prepare(
+        "SELECT type || ' ' || name,
+             quote(type) || quote(name) || quote(tbl_name) || quote(sql)
+             || typeof(rootpage) || coalesce(rootpage > 0, 0)
+         FROM sqlite_schema ORDER BY 1",
+    )?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }
