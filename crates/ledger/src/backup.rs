@@ -113,10 +113,10 @@ impl Ledger {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut target = Connection::open_with_flags(draft, flags)?;
-        cipher::unlock(&target, self.key())?;
         let source = self
             .conn()
             .map_err(|error| OpenError::Io(Box::new(error)))?;
+        cipher::unlock_like(&target, self.key(), source)?;
         // In one step, or a sale in between would start it anew.
         rusqlite::backup::Backup::new(source, &mut target)?.run_to_completion(
             i32::MAX,

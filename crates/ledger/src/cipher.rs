@@ -16,7 +16,10 @@ use crate::open::{remove_database, sync_directory, with_suffix};
 /// First bytes of a file that is not encrypted.
 const PLAIN: &[u8; 16] = b"SQLite format 3\0";
 /// Size of a page, plain or encrypted, in bytes.
-const PAGE: u64 = 4_096;
+pub(crate) const PAGE: u64 = 4_096;
+
+/// Digits of a salt, hexadecimal.
+const SALT_DIGITS: usize = 32;
 
 /// Key of an encrypted file. Never shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,7 +108,35 @@ pub fn unlock(conn: &Connection, key: Option<&FileKey>) -> Result<(), OpenError>
     // A damaged file makes it print a line for every page; what is wrong is returned all the same.
     conn.query_row("PRAGMA cipher_log_level = NONE", [], |_| Ok(()))
         .or_else(no_rows)?;
-    conn.query_row(&format!("PRAGMA key = {}", literal(key)), [], |_| Ok(()))
+    set_key(conn, &literal(key))
+}
+
+/// As [`unlock`], for a new file that becomes a copy of the one that `source` has open: it gets the same salt, so that a
+/// page of one can be read in the other.
+///
+/// # Errors
+/// As [`unlock`].
+pub fn unlock_like(
+    conn: &Connection,
+    key: Option<&FileKey>,
+    source: &Connection,
+) -> Result<(), OpenError> {
+    unlock(conn, key)?;
+    let Some(key) = key else {
+        return Ok(());
+    };
+    let salt: String = source.query_row("PRAGMA cipher_salt", [], |row| row.get(0))?;
+    let is_salt = salt.len() == SALT_DIGITS && salt.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_salt {
+        return Err(OpenError::Pragma {
+            name: "cipher_salt",
+        });
+    }
+    set_key(conn, &format!("\"x'{}{salt}'\"", Digest(key.0)))
+}
+
+fn set_key(conn: &Connection, literal: &str) -> Result<(), OpenError> {
+    conn.query_row(&format!("PRAGMA key = {literal}"), [], |_| Ok(()))
         .or_else(no_rows)?;
     Ok(())
 }

@@ -150,6 +150,11 @@ impl Ledger {
         &self.opened
     }
 
+    /// Wall clock of the stream's first event, milliseconds; none where it cannot be read.
+    pub fn began_wall(&self) -> Option<i64> {
+        self.events(1, 1, 0).ok()?.first().map(|event| event.wall)
+    }
+
     /// The last event and its hash; through a [`WriteTx`], with what it has appended so far.
     pub fn head(&self) -> StreamHead {
         self.head

@@ -26,6 +26,7 @@ mod receipts;
 mod recover;
 mod replay;
 mod rights;
+mod salvage;
 mod shifts;
 mod signatures;
 mod sql;

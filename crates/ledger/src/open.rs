@@ -301,7 +301,7 @@ fn state(path: &Path) -> Result<FileState, OpenError> {
     })
 }
 
-fn is_plain(path: &Path) -> Result<bool, OpenError> {
+pub(crate) fn is_plain(path: &Path) -> Result<bool, OpenError> {
     Ok(path.is_file() && state(path)? == FileState::Plain)
 }
 

@@ -37,6 +37,7 @@ use crate::open::{
 use crate::projection::sale_of;
 use crate::proof::{self, Proven};
 use crate::receipts::ReceiptBody;
+use crate::salvage::{MENDED, salvage};
 use crate::signatures::code_in_earlier;
 use crate::sql::{ADOPTED, N, corrupt};
 use crate::stock::SET_CLOCK;
@@ -65,6 +66,8 @@ pub struct Succession {
     pub public_key: String,
     /// What the witness held.
     pub witness: Option<StreamHead>,
+    /// Copies of the file, newest first, that may hold what a damaged one has lost. They are only read.
+    pub copies: Vec<PathBuf>,
 }
 
 /// What has been done; a test may fail after each.
@@ -98,7 +101,7 @@ impl Step {
 pub struct Succeeded {
     /// The ledger of the new stream.
     pub ledger: Ledger,
-    /// Events of the old file that could not be read or proven.
+    /// Events of the old file that could not be read or proven; at least so many where only a copy could be read.
     pub lost: u64,
     /// Events that were adopted.
     pub adopted: u64,
@@ -138,9 +141,26 @@ pub fn succeed(
     options: &OpenOptions,
     after: &mut dyn FnMut(Step) -> Result<(), OpenError>,
 ) -> Result<Succeeded, SuccessionError> {
+    let went_on = go_on(path, succession, now, entropy, options, after);
+    // What is left of it is nobody's file; a failure to remove it must not hide what became of the stream.
+    let _ = remove_database(&with_suffix(path, MENDED));
+    went_on
+}
+
+fn go_on(
+    path: &Path,
+    succession: &Succession,
+    now: &Now,
+    entropy: &mut Entropy,
+    options: &OpenOptions,
+    after: &mut dyn FnMut(Step) -> Result<(), OpenError>,
+) -> Result<Succeeded, SuccessionError> {
     let draft = with_suffix(path, NEXT);
     remove_database(&draft)?;
-    let old = Old::read(path, options)?;
+    let old = match succession.reason {
+        StreamReason::Damaged => salvage(path, succession, options)?,
+        _ => Old::read(path, options)?,
+    };
     let plan = old.plan();
     let mut stream = entropy.next_stream_id();
     let taken = earlier_series(path, old.stream);
@@ -191,6 +211,7 @@ pub fn finish_succession(path: &Path) -> Result<bool, OpenError> {
     // Without the mark the old file is the ledger, and what was begun is begun anew.
     if path.exists() {
         remove_database(&with_suffix(path, NEXT))?;
+        remove_database(&with_suffix(path, MENDED))?;
     }
     Ok(false)
 }
@@ -354,6 +375,14 @@ pub(crate) struct Old {
     pub opened: StreamOpened,
     pub lines: Vec<Line>,
     pub lost: u64,
+    /// Numbers of the events that were taken from `spare`.
+    from_spare: BTreeSet<u64>,
+    /// A copy of the file, which fills holes.
+    spare: Option<Box<Old>>,
+    /// This is a copy in place of a file of which nothing can be read.
+    pub stand_in: bool,
+    /// The journal could not be read to its end, wherever that is.
+    pub cut_short: bool,
     hlc: Hlc,
     acked_seq: u64,
     /// How far the server had taken this stream into the stock of the till's own location, when it was last read.
@@ -361,10 +390,31 @@ pub(crate) struct Old {
 }
 
 impl Old {
+    /// Reads a file as far as it can be proven.
     pub fn read(path: &Path, options: &OpenOptions) -> Result<Old, SuccessionError> {
-        let conn = open_raw(path, options)?;
-        let (stream, location) = read_identity(&conn).ok_or(SuccessionError::Unreadable)?;
+        Old::read_with(path, None, options).map_err(|(error, _)| error)
+    }
+
+    /// As [`Old::read`]; what cannot be read or proven is taken from a copy of the same stream where it chains. The
+    /// copy is handed back with the error.
+    pub fn read_with(
+        path: &Path,
+        spare: Option<Box<Old>>,
+        options: &OpenOptions,
+    ) -> Result<Old, (SuccessionError, Option<Box<Old>>)> {
+        let conn = match open_raw(path, options) {
+            Ok(conn) => conn,
+            Err(error) => return Err((error.into(), spare)),
+        };
+        let known = spare
+            .as_ref()
+            .map(|spare| (spare.stream, Some(spare.location.clone())));
+        let Some((stream, location)) = read_identity(&conn).or(known) else {
+            return Err((SuccessionError::Unreadable, spare));
+        };
         let mut reader = Reader {
+            spare: spare.as_deref().filter(|spare| spare.stream == stream),
+            from_spare: BTreeSet::new(),
             stream,
             previous: (Some(genesis_hash(stream)), None),
             waiting: None,
@@ -375,21 +425,22 @@ impl Old {
             lost: 0,
             hlc: Hlc::default(),
         };
-        read_journal(&conn, &mut reader);
+        let cut_short = !read_journal(&conn, &mut reader);
         reader.lost += u64::from(reader.waiting.is_some());
         let learnt: Option<i64> = conn
             .query_row("SELECT hlc FROM clock", [], |row| row.get(0))
             .optional()
             .unwrap_or(None);
         let acked = read_ack(&conn);
+        let (lines, lost, hlc, from_spare) =
+            (reader.lines, reader.lost, reader.hlc, reader.from_spare);
         let (Some(opened), Some(location)) = (reader.opened, reader.location) else {
-            return Err(SuccessionError::Unreadable);
+            return Err((SuccessionError::Unreadable, spare));
         };
         // An acknowledgement of another history is none of this one's.
         let acked_seq = acked
             .filter(|(seq, hash)| {
-                reader
-                    .lines
+                lines
                     .iter()
                     .find(|line| line.seq == *seq)
                     .is_none_or(|line| line.hash == *hash)
@@ -408,11 +459,30 @@ impl Old {
             stream,
             location,
             opened,
-            lines: reader.lines,
-            lost: reader.lost,
-            hlc: reader.hlc.max(Hlc(learnt.unwrap_or(0).cast_unsigned())),
+            lines,
+            lost,
+            from_spare,
+            spare,
+            stand_in: false,
+            cut_short,
+            hlc: hlc.max(Hlc(learnt.unwrap_or(0).cast_unsigned())),
             acked_seq,
         })
+    }
+
+    /// Events that the file itself holds, proven.
+    pub fn proven_here(&self) -> usize {
+        self.lines.len() - self.from_spare.len()
+    }
+
+    /// Gives the copy back that filled the holes.
+    pub fn into_spare(self) -> Option<Box<Old>> {
+        self.spare
+    }
+
+    fn line_at(&self, seq: u64) -> Option<&Line> {
+        let at = self.lines.binary_search_by_key(&seq, |line| line.seq);
+        at.ok().map(|at| &self.lines[at])
     }
 
     /// An event as it can be adopted, out of the wrapper that it may be in, and what it says; none for what cannot be
@@ -438,6 +508,9 @@ impl Old {
 
     /// The sale of an event that is a receipt, and the code that was printed on it.
     pub fn code_of(&self, line: &Line, original: &Original) -> Option<(SaleId, String)> {
+        if let Some(spare) = self.spare_for(line.seq) {
+            return spare.code_of(line, original);
+        }
         let body = ReceiptBody::of(original.event.fact().ok()?)?;
         let at = (self.stream, line.seq);
         let code = code_in_earlier(&self.conn, &self.opened, at, &body)?;
@@ -516,8 +589,17 @@ impl Old {
         shifts.into_values().collect()
     }
 
+    fn spare_for(&self, seq: u64) -> Option<&Old> {
+        self.spare
+            .as_deref()
+            .filter(|_| self.from_spare.contains(&seq))
+    }
+
     /// The bytes of an event that was proven before.
     fn bytes(&self, seq: u64) -> Result<Vec<u8>, LedgerError> {
+        if let Some(spare) = self.spare_for(seq) {
+            return spare.bytes(seq);
+        }
         Ok(self
             .conn
             .prepare_cached("SELECT bytes FROM event WHERE seq = ?1")?
@@ -632,8 +714,21 @@ fn read_ack(conn: &Connection) -> Option<(u64, Digest)> {
     .ok()
 }
 
-/// Reads every event that can be reached: in order as long as the tree is whole, then one by one.
-fn read_journal(conn: &Connection, reader: &mut Reader) {
+/// Reads every event that can be reached: in order as long as the tree is whole, then one by one. False when nobody
+/// knows where it ends.
+fn read_journal(conn: &Connection, reader: &mut Reader<'_>) -> bool {
+    let (mut next, whole) = read_what_is_there(conn, reader);
+    // A file that was cut off ends before its copy does.
+    let last = reader.spare.and_then(|spare| spare.lines.last());
+    while last.is_some_and(|last| next <= last.seq) {
+        reader.hole(next);
+        next += 1;
+    }
+    whole
+}
+
+/// The number after the last event that was looked for, and whether the tree was whole.
+fn read_what_is_there(conn: &Connection, reader: &mut Reader<'_>) -> (u64, bool) {
     let mut next = 1;
     let mut scan = || -> rusqlite::Result<()> {
         let mut statement = conn.prepare("SELECT seq, bytes, hash FROM event ORDER BY seq")?;
@@ -641,18 +736,20 @@ fn read_journal(conn: &Connection, reader: &mut Reader) {
         while let Some(row) = rows.next()? {
             let seq: u64 = row.get(0)?;
             while next < seq {
-                reader.hole();
+                reader.hole(next);
                 next += 1;
             }
             match (row.get(1), row.get(2)) {
                 (Ok(bytes), Ok(hash)) => reader.take(seq, bytes, Digest(hash)),
-                _ => reader.hole(),
+                _ => reader.hole(seq),
             }
             next = seq + 1;
         }
         Ok(())
     };
-    let Err(error) = scan() else { return };
+    let Err(error) = scan() else {
+        return (next, true);
+    };
     tracing::error!(event.seq = next, error = %error, "the journal cannot be read on, trying event by event");
     let last: u64 = [
         "SELECT max(seq) FROM event",
@@ -675,15 +772,19 @@ fn read_journal(conn: &Connection, reader: &mut Reader) {
             });
         match row {
             Ok((bytes, hash)) => reader.take(next, bytes, Digest(hash)),
-            Err(_) => reader.hole(),
+            Err(_) => reader.hole(next),
         }
         next += 1;
     }
+    (next, false)
 }
 
 /// Takes events in and proves each by the hash before it.
-struct Reader {
+struct Reader<'a> {
     stream: StreamId,
+    /// A copy of the file, and what was taken from it.
+    spare: Option<&'a Old>,
+    from_spare: BTreeSet<u64>,
     /// Hash after the event before: as stored, and as computed where that differs.
     previous: (Option<Digest>, Option<Digest>),
     /// An event whose stored hash is not its own; the next one tells whether its bytes or its hash are damaged.
@@ -697,10 +798,32 @@ struct Reader {
     hlc: Hlc,
 }
 
-impl Reader {
-    fn hole(&mut self) {
+impl Reader<'_> {
+    /// An event that is not there, or cannot be read.
+    fn hole(&mut self, seq: u64) {
+        if self.take_from_spare(seq) {
+            return;
+        }
         self.lost += 1 + u64::from(self.waiting.take().is_some());
         self.previous = (None, None);
+    }
+
+    /// Takes an event from the copy; false unless it follows on what was proven here.
+    fn take_from_spare(&mut self, seq: u64) -> bool {
+        let Some(spare) = self.spare else {
+            return false;
+        };
+        let (Some(line), Ok(bytes)) = (spare.line_at(seq), spare.bytes(seq)) else {
+            return false;
+        };
+        let (stored, computed) = self.previous;
+        let follows = |before: Digest| chain_hash(before, &bytes) == line.hash;
+        if !stored.into_iter().chain(computed).any(follows) {
+            return false;
+        }
+        self.from_spare.insert(seq);
+        self.take(seq, bytes, line.hash);
+        true
     }
 
     fn take(&mut self, seq: u64, bytes: Vec<u8>, hash: Digest) {
@@ -708,10 +831,14 @@ impl Reader {
         let follows = |before: Option<Digest>| before.map(|before| chain_hash(before, &bytes));
         let by_stored = follows(stored);
         let by_computed = follows(computed);
-        let waiting = self.waiting.take();
         let event = Event::decode(&bytes)
             .ok()
             .filter(|event| event.seq == seq && event.stream == self.stream);
+        let is_proven = event.is_some() && [by_stored, by_computed].contains(&Some(hash));
+        if !is_proven && !self.from_spare.contains(&seq) && self.take_from_spare(seq) {
+            return;
+        }
+        let waiting = self.waiting.take();
         if by_computed == Some(hash)
             && let Some(event) = event
         {
@@ -882,6 +1009,7 @@ fn adopted(old: &Old, line: &Line) -> Result<Adopted, LedgerError> {
 /// Column and value of a claimed job, which may be on paper.
 const STATE_COLUMN: usize = 5;
 const CAUSE_COLUMN: usize = 7;
+const WAITING: i64 = 0;
 const CLAIMED: i64 = 1;
 const UNCERTAIN: i64 = 2;
 
@@ -939,7 +1067,14 @@ fn carry_rows(tx: &mut WriteTx<'_>, old: &Old, table: &Proven) -> Result<bool, L
             if values.first().is_some_and(is_own_note) {
                 continue;
             }
-            if values.len() > CAUSE_COLUMN && values[STATE_COLUMN] == Value::Integer(CLAIMED) {
+            let state = values.get(STATE_COLUMN).filter(|_| values.len() > CAUSE_COLUMN);
+            let may_be_printed = match state {
+                Some(Value::Integer(CLAIMED)) => true,
+                // A copy does not know what was printed since.
+                Some(Value::Integer(WAITING)) => old.stand_in,
+                _ => false,
+            };
+            if may_be_printed {
                 values[STATE_COLUMN] = Value::Integer(UNCERTAIN);
                 values[CAUSE_COLUMN] = Value::Text(INTERRUPTED.to_owned());
             }

@@ -25,7 +25,7 @@ use till::door::{
     Answer, Approval, CartView, Command, CompletedView, JobResult, Pieces, Refusal, RefusalCode,
     Reply, ReportView, Request, Status, TenderInput,
 };
-use till::{Context, OpenTillError, Till};
+use till::{Context, OpenTillError, Safeguards, Till};
 use uuid::Uuid;
 
 use crate::disk::MemDisk;
@@ -357,7 +357,7 @@ impl Setup {
             },
             drawn: 0,
             office: BTreeMap::new(),
-            witness: None,
+            safeguards: Safeguards::default(),
         };
         shop.try_open().expect("the till opens");
         shop
@@ -379,7 +379,7 @@ pub struct Shop {
     now: Now,
     drawn: u64,
     office: BTreeMap<FeedName, OfficeFeed>,
-    witness: Option<std::path::PathBuf>,
+    safeguards: Safeguards,
 }
 
 /// The variant with `sku`; the same in every shop.
@@ -585,12 +585,11 @@ impl Shop {
     /// [`OpenTillError`].
     pub fn try_open_with(&mut self, options: &OpenOptions) -> Result<(), OpenTillError> {
         let context = self.context();
-        let till = match (self.folder_if_any(), &self.witness) {
-            (Some(folder), Some(witness)) => {
-                Till::open_witnessed(folder, "test", context, *options, witness)?
+        let till = match self.folder_if_any() {
+            Some(folder) => {
+                Till::open_guarded(folder, "test", context, *options, &self.safeguards)?
             }
-            (Some(folder), None) => Till::open_with(folder, "test", context, *options)?,
-            (None, _) => Till::in_memory("test", context)?,
+            None => Till::in_memory("test", context)?,
         };
         self.till = Some(till);
         Ok(())
@@ -598,7 +597,12 @@ impl Shop {
 
     /// From the next opening on the ledger has a witness in `folder`.
     pub fn witness_in(&mut self, folder: &Path) {
-        self.witness = Some(folder.to_owned());
+        self.safeguards.witness_dir = Some(folder.to_owned());
+    }
+
+    /// From the next opening on a damaged ledger is read with the help of these copies, newest first.
+    pub fn copies_are(&mut self, copies: Vec<std::path::PathBuf>) {
+        self.safeguards.copies = copies;
     }
 
     /// Ends the program and starts it again on its folder.

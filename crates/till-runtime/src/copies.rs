@@ -5,7 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use ledger::{Ledger, OpenError, OpenOptions, Recovered};
-use till::{OpenTillError, Till};
+use till::{OpenTillError, Safeguards, Till};
 
 use crate::clock::Clock;
 use crate::files::{InspectError, LEDGER_FILE, key_for};
@@ -38,6 +38,15 @@ pub(crate) fn make(ledger: &Ledger, folder: &Path, wall: i64) -> Result<PathBuf,
         }
     }
     Ok(path)
+}
+
+/// The copies in `folder`, newest first.
+pub(crate) fn newest_first(folder: &Path) -> Vec<PathBuf> {
+    let mut all = list(folder);
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    all.into_iter()
+        .map(|wall| folder.join(name_of(wall)))
+        .collect()
 }
 
 /// How many copies there are, and when the newest was made.
@@ -144,16 +153,17 @@ pub fn recover(
         return Err(InspectError::NoDevice);
     }
     let clock = Clock::new()?;
-    let opened = match witness_dir {
-        Some(witness) => Till::open_witnessed(
-            data_dir,
-            app,
-            clock.context()?,
-            OpenOptions::default(),
-            witness,
-        ),
-        None => Till::open(data_dir, app, clock.context()?),
+    let safeguards = Safeguards {
+        witness_dir: witness_dir.map(Path::to_owned),
+        copies: newest_first(&data_dir.join(BACKUP_FOLDER)),
     };
+    let opened = Till::open_guarded(
+        data_dir,
+        app,
+        clock.context()?,
+        OpenOptions::default(),
+        &safeguards,
+    );
     let mut till = opened.map_err(|error| match error {
         OpenTillError::InUse { .. } => InspectError::InUse,
         error => InspectError::Till(error),

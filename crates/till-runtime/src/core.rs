@@ -449,7 +449,14 @@ impl Core {
                 if let Some(made) = report.last_backup_wall
                     && self.copies.seq == 0
                 {
-                    // A till that is started often is not copied more often.
+                    // A till that is started often is not copied more often, unless its stream is newer: a copy of
+                    // another one is of little use to a damaged file.
+                    let began = self.till.ledger().and_then(Ledger::began_wall);
+                    let made = if began.is_some_and(|began| began > made) {
+                        0
+                    } else {
+                        made
+                    };
                     let age = self.clock.now().wall_ms.saturating_sub(made);
                     let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
                     self.copies.next = Instant::now() + self.copies.every.saturating_sub(age);

@@ -12,10 +12,10 @@ use printer::load_folder;
 use receipt::Profiles;
 use serde::Serialize;
 use till::door::{Answer, Command, Request};
-use till::{OpenTillError, Till, Unparsable};
+use till::{OpenTillError, Safeguards, Till, Unparsable};
 
 use crate::clock::{Clock, NoEntropy, random_bytes};
-use crate::copies::BACKUP_FOLDER;
+use crate::copies::{self, BACKUP_FOLDER};
 use crate::core::{Core, Hands, Inbox};
 use crate::disk::{Disk, SystemDisk};
 use crate::{keep, net, paper};
@@ -231,16 +231,21 @@ impl Runtime {
             None => Profiles::built_in(),
         };
         let (data_dir, app) = (&options.data_dir, &options.app);
-        let till = match &options.witness_dir {
-            Some(witness) => Till::open_witnessed(
-                data_dir,
-                app,
-                clock.context()?,
-                OpenOptions::default(),
-                witness,
-            )?,
-            None => Till::open(data_dir, app, clock.context()?)?,
+        let backup_dir = options
+            .backup_dir
+            .clone()
+            .unwrap_or_else(|| data_dir.join(BACKUP_FOLDER));
+        let safeguards = Safeguards {
+            witness_dir: options.witness_dir.clone(),
+            copies: copies::newest_first(&backup_dir),
         };
+        let till = Till::open_guarded(
+            data_dir,
+            app,
+            clock.context()?,
+            OpenOptions::default(),
+            &safeguards,
+        )?;
         let receipts_dir = options
             .receipts_dir
             .clone()
@@ -252,10 +257,7 @@ impl Runtime {
         let (chores, chore_queue) = channel();
         let keep_options = keep::KeepOptions {
             data_dir: options.data_dir.clone(),
-            backup_dir: options
-                .backup_dir
-                .clone()
-                .unwrap_or_else(|| options.data_dir.join(BACKUP_FOLDER)),
+            backup_dir,
             key: till.file_key().copied(),
             disk: Arc::clone(&options.disk),
             look_every: options.disk_every,

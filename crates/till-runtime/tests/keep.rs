@@ -155,6 +155,66 @@ fn a_till_copies_itself_when_idle_and_after_a_closed_day() {
 }
 
 #[test]
+fn a_ledger_whose_beginning_is_destroyed_starts_with_what_its_copy_knows() {
+    let shop = sold();
+    let disk = FakeDisk::new(10 * ROOM_LOW);
+    let runtime = Runtime::start(options(&shop, &disk)).expect("starts");
+    let handle = runtime.handle();
+    storage_when(&handle, "the first copy", |storage| storage.backups == 1);
+    let Reply::Cart(cart) = ok(&handle, scan()) else {
+        panic!("no cart");
+    };
+    ok(
+        &handle,
+        Command::Complete {
+            sale: cart.sale,
+            tenders: vec![tender(domain::event::TenderKind::Cash, None)],
+            approval: None,
+        },
+    );
+    let takings = |handle: &Handle| {
+        let Reply::Report(report) = ok(
+            handle,
+            Command::XReport {
+                print: false,
+                approval: None,
+            },
+        ) else {
+            panic!("no report");
+        };
+        report.expected_minor
+    };
+    let before = takings(&handle);
+    runtime.shutdown();
+    let path = shop.folder().join("ledger.db");
+    drop(
+        Ledger::open(
+            &path,
+            &ledger::OpenOptions {
+                key: key(&shop),
+                ..ledger::OpenOptions::default()
+            },
+        )
+        .expect("move the log"),
+    );
+    let mut bytes = std::fs::read(&path).expect("read");
+    bytes[..4_096].fill(0xa5);
+    std::fs::write(&path, &bytes).expect("damage");
+
+    let runtime = Runtime::start(options(&shop, &disk)).expect("starts");
+    let handle = runtime.handle();
+    let seen = status(&handle);
+    let notice = seen.notice.expect("a notice");
+    assert_eq!(notice.reason, till::door::NoticeReason::Damaged);
+    assert_eq!(takings(&handle), before);
+    // The new stream is copied at once: a copy of the old one would not help it.
+    storage_when(&handle, "a copy of the new stream", |storage| {
+        storage.backups == 2
+    });
+    runtime.shutdown();
+}
+
+#[test]
 fn nothing_is_copied_while_somebody_sells_unless_asked_for() {
     let shop = sold();
     let disk = FakeDisk::new(10 * ROOM_LOW);

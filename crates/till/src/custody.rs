@@ -36,6 +36,16 @@ pub const REPLACED: &str = ".before-restore-";
 /// Events at the end of the journal that are proven at start.
 const EVENTS_PROVEN: u64 = 1_000;
 
+/// What lies outside of the ledger and helps to judge or to save it. None of it has to be there.
+#[derive(Debug, Clone, Default)]
+pub struct Safeguards {
+    /// Folder of the witness, which must lie outside of the data folder. One that cannot be used costs the witness, not
+    /// the till.
+    pub witness_dir: Option<PathBuf>,
+    /// Copies of the ledger, newest first: what a damaged file has lost is taken from them.
+    pub copies: Vec<PathBuf>,
+}
+
 /// What a start finds in the data folder.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -49,6 +59,7 @@ pub(crate) struct Custodian<'a> {
     pub path: PathBuf,
     pub options: &'a OpenOptions,
     pub witness: Option<&'a WitnessDir>,
+    pub copies: &'a [PathBuf],
     pub key: &'a SigningKey,
     pub now: &'a Now,
 }
@@ -75,7 +86,10 @@ impl Custodian<'_> {
                 }
                 Err(error) => return Err(OpenTillError::Unreadable(error)),
             },
-            Err(error @ OpenError::Corrupt { .. }) => OpenTillError::Ledger(error),
+            // A file whose first page is damaged looks like a stranger's, or like one under another key.
+            Err(
+                error @ (OpenError::Corrupt { .. } | OpenError::NotALedger | OpenError::Locked),
+            ) => OpenTillError::Ledger(error),
             Err(error) => return Err(error.into()),
         };
         tracing::error!(error = %damage, "the ledger is damaged, going on from what can be read");
@@ -85,7 +99,12 @@ impl Custodian<'_> {
                 missing: None,
             }),
             // Nothing was changed: the damage is what has to be told.
-            Err(SuccessionError::Unreadable) => Err(damage),
+            Err(
+                SuccessionError::Unreadable
+                | SuccessionError::Open(
+                    OpenError::NotALedger | OpenError::Locked | OpenError::Corrupt { .. },
+                ),
+            ) => Err(damage),
             Err(error) => Err(into_open(error)),
         }
     }
@@ -139,6 +158,7 @@ impl Custodian<'_> {
             key_algorithm: KeyAlgorithm::Ed25519,
             public_key: Digest(self.key.verifying_key().to_bytes()).to_string(),
             witness,
+            copies: self.copies.to_vec(),
         };
         let succeeded = ledger::succeed(
             &self.path,
@@ -275,6 +295,7 @@ impl Till {
             path: dir.join(LEDGER_FILE),
             options: &self.ledger_options,
             witness: self.witness.as_ref(),
+            copies: &[],
             key: &self.key,
             now: &context.now,
         };
@@ -331,11 +352,7 @@ impl Till {
         if ledger.local(NOTICED).ok()? == Some(stream.to_string()) {
             return None;
         }
-        let wall = ledger
-            .events(1, 1, 0)
-            .ok()?
-            .first()
-            .map(|event| event.wall)?;
+        let wall = ledger.began_wall()?;
         let lost = ledger.local(LOST).ok().flatten();
         Some(NoticeView {
             reason,

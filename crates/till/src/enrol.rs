@@ -203,6 +203,7 @@ impl Till {
                 path: dir.join(LEDGER_FILE),
                 options: &self.ledger_options,
                 witness: self.witness.as_ref(),
+                copies: &[],
                 key: &self.key,
                 now: &call.now,
             }

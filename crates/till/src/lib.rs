@@ -25,7 +25,7 @@ mod storage;
 mod till;
 mod views;
 
-pub use custody::{REPLACED, RenewError};
+pub use custody::{REPLACED, RenewError, Safeguards};
 pub use enrol::{PendingJob, PendingWork, ServerLink};
 pub use ledger::STREAMS_FOLDER;
 pub use storage::{ROOM_LOW, ROOM_NONE, StorageJob, StorageReport, StorageWork, read_file_key};

@@ -16,7 +16,7 @@ use receipt::{Profiles, Renderer};
 use sha2::{Digest as _, Sha256};
 
 use crate::counting::CountDraft;
-use crate::custody::{Custodian, Found};
+use crate::custody::{Custodian, Found, Safeguards};
 use crate::door::{
     Answer, Command, KeyStorage, Refusal, RefusalCode, Reply, Request, Settings, SyncState,
 };
@@ -200,24 +200,18 @@ impl Till {
         Till::open_with(data_dir, app, context, OpenOptions::default())
     }
 
-    /// As [`Till::open`], with a witness of the ledger in the folder `witness_dir`, which must lie outside of
-    /// `data_dir`. A folder that cannot be used costs the witness, not the till.
+    /// As [`Till::open_with`], with what lies outside of the ledger to judge and to save it.
     ///
     /// # Errors
     /// As [`Till::open`].
-    pub fn open_witnessed(
+    pub fn open_guarded(
         data_dir: &Path,
         app: &str,
         context: Context,
         ledger_options: OpenOptions,
-        witness_dir: &Path,
+        safeguards: &Safeguards,
     ) -> Result<Till, OpenTillError> {
-        let witness = WitnessDir::open(witness_dir)
-            .inspect_err(|error| {
-                tracing::warn!(error = %error, "the ledger will have no witness");
-            })
-            .ok();
-        Till::open_in(data_dir, app, context, ledger_options, witness)
+        Till::open_in(data_dir, app, context, ledger_options, safeguards)
     }
 
     /// As [`Till::open`], with other options for the ledger: simulations trade durability for speed, and tests
@@ -231,7 +225,13 @@ impl Till {
         context: Context,
         ledger_options: OpenOptions,
     ) -> Result<Till, OpenTillError> {
-        Till::open_in(data_dir, app, context, ledger_options, None)
+        Till::open_in(
+            data_dir,
+            app,
+            context,
+            ledger_options,
+            &Safeguards::default(),
+        )
     }
 
     fn open_in(
@@ -239,8 +239,15 @@ impl Till {
         app: &str,
         mut context: Context,
         mut ledger_options: OpenOptions,
-        witness: Option<WitnessDir>,
+        safeguards: &Safeguards,
     ) -> Result<Till, OpenTillError> {
+        let witness = safeguards.witness_dir.as_ref().and_then(|dir| {
+            WitnessDir::open(dir)
+                .inspect_err(|error| {
+                    tracing::warn!(error = %error, "the ledger will have no witness");
+                })
+                .ok()
+        });
         let failed = |source| OpenTillError::DataDir {
             path: data_dir.to_owned(),
             source,
@@ -267,28 +274,21 @@ impl Till {
                 None => KeyStorage::None,
             };
         }
-        let file_key = ledger_options.key;
-        if path.exists() {
-            // Before the drafts, which a key that does not fit would show as damaged.
-            match ledger::look_at(&path, file_key.as_ref()) {
-                // What can be read of it goes on below.
-                Ok(()) | Err(OpenError::Corrupt { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let drafts = Drafts::open_or_set_aside(
-            &data_dir.join(DRAFTS_FILE),
-            file_key.as_ref(),
-            context.now.wall_ms,
-        )?;
+        // Before the drafts, which a key that does not fit would show as damaged.
         let found = Custodian {
             path,
             options: &ledger_options,
             witness: witness.as_ref(),
+            copies: &safeguards.copies,
             key: &key,
             now: &context.now,
         }
         .open(&mut context.entropy)?;
+        let drafts = Drafts::open_or_set_aside(
+            &data_dir.join(DRAFTS_FILE),
+            ledger_options.key.as_ref(),
+            context.now.wall_ms,
+        )?;
         let files = Files {
             dir: Some(data_dir.to_owned()),
             ledger_options,

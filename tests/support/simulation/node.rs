@@ -19,7 +19,7 @@ use testkit::rng::Rng;
 use till::door::{
     Answer, Approval, Command, CompletedView, RefusalCode, Reply, Request, TenderInput,
 };
-use till::{Context, Till};
+use till::{Context, Safeguards, Till};
 
 use super::mutant::Mutant;
 use crate::groceries;
@@ -232,12 +232,16 @@ impl Node {
     fn start(&mut self, now_ms: i64) -> Result<()> {
         let folder = self.machine.disk.folder().to_owned();
         let context = self.context(now_ms);
-        let till = Till::open_witnessed(
+        let safeguards = Safeguards {
+            witness_dir: Some(folder.join("state")),
+            copies: Vec::new(),
+        };
+        let till = Till::open_guarded(
             &folder.join("data"),
             APP,
             context,
             OpenOptions::default(),
-            &folder.join("state"),
+            &safeguards,
         )?;
         self.till = Some(till);
         self.engine = Engine::new(EngineConfig::new(APP, self.rng.next_u64()));

@@ -12,5 +12,6 @@ mod rights;
 mod sealed;
 mod signatures;
 mod stock;
+mod salvage;
 mod streams;
 mod support;

@@ -24,6 +24,7 @@ pub fn succession(reason: StreamReason) -> Succession {
         key_algorithm: KeyAlgorithm::Ed25519,
         public_key: "ab".repeat(32),
         witness: None,
+        copies: Vec::new(),
     }
 }
 

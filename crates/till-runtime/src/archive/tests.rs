@@ -597,6 +597,7 @@ fn a_stream_that_was_set_aside_is_in_the_archive_and_its_receipts_are_there_once
         key_algorithm: KeyAlgorithm::Ed25519,
         public_key: key,
         witness: None,
+        copies: Vec::new(),
     };
     let succeeded = ledger::succeed(
         &shop.folder().join("ledger.db"),

@@ -206,6 +206,77 @@ fn a_damaged_ledger_is_kept_and_selling_goes_on() {
     assert_sound(&shop);
 }
 
+/// The ledger of a closed till with its log in it, and where a copy of it was made two sales before.
+fn copied(world: &mut World) -> std::path::PathBuf {
+    let shop = &mut world.shop;
+    sell(shop, BALL);
+    let copy = world.state.path().join("copy.db");
+    let ledger = shop.till().ledger().expect("a ledger");
+    ledger.back_up(&copy, 1).expect("a copy");
+    sell(shop, BALL);
+    sell(shop, TEE);
+    shop.close_till();
+    let path = shop.folder().join("ledger.db");
+    drop(Ledger::open(&path, &crate::options(shop.folder())).expect("move the log"));
+    copy
+}
+
+#[test]
+fn a_ledger_without_its_first_page_goes_on_with_the_help_of_a_copy() {
+    let mut world = world();
+    let copy = copied(&mut world);
+    let shop = &mut world.shop;
+    let path = shop.folder().join("ledger.db");
+    let mut bytes = std::fs::read(&path).expect("read");
+    bytes[..4_096].fill(0xa5);
+    std::fs::write(&path, &bytes).expect("damage");
+    // Alone it is not recognised, and nothing is touched.
+    let drafts = std::fs::read(shop.folder().join("drafts.db")).expect("drafts");
+    assert!(shop.try_open_with(&OpenOptions::default()).is_err());
+    assert_eq!(std::fs::read(&path).expect("kept"), bytes);
+    assert_eq!(
+        std::fs::read(shop.folder().join("drafts.db")).expect("drafts"),
+        drafts
+    );
+    shop.copies_are(vec![copy]);
+    shop.reopen();
+    let status = shop.status();
+    let notice = status.notice.expect("a notice");
+    assert_eq!((notice.reason, notice.lost), (NoticeReason::Damaged, 0));
+    assert!(status.ready && status.shift.is_some());
+    assert_eq!(expected_minor(shop), 2 * 29_500 + 24_990);
+    sell(shop, TEE);
+    assert_sound(shop);
+}
+
+#[test]
+fn a_ledger_of_which_nothing_is_left_goes_on_from_its_copy_and_says_what_is_missing() {
+    let mut world = world();
+    let copy = copied(&mut world);
+    let shop = &mut world.shop;
+    let path = shop.folder().join("ledger.db");
+    let size = std::fs::metadata(&path).expect("size").len();
+    std::fs::write(&path, vec![0; size as usize]).expect("damage");
+    shop.copies_are(vec![copy]);
+    shop.reopen();
+    let status = shop.status();
+    let notice = status.notice.expect("a notice");
+    assert_eq!(notice.reason, NoticeReason::Damaged);
+    assert!(notice.lost >= 2, "{}", notice.lost);
+    assert!(status.ready && status.shift.is_some());
+    assert_eq!(expected_minor(shop), 29_500);
+    sell(shop, TEE);
+    assert_sound(shop);
+    // Another file is not taken for what is left of it.
+    shop.close_till();
+    std::fs::write(&path, b"a letter to the taxman").expect("foreign");
+    assert!(shop.try_open_with(&OpenOptions::default()).is_err());
+    assert_eq!(
+        std::fs::read(&path).expect("kept"),
+        b"a letter to the taxman"
+    );
+}
+
 #[test]
 fn a_ledger_that_is_gone_is_not_taken_for_a_new_device() {
     let World { mut shop, state } = world();
@@ -261,12 +332,16 @@ fn a_copied_folder_goes_on_beside_the_original_and_no_number_comes_twice() {
         now: shop.now(),
         entropy: domain::entropy::Entropy::new([99; 32]),
     };
-    let mut copy = till::Till::open_witnessed(
+    let safeguards = till::Safeguards {
+        witness_dir: Some(state.path().to_owned()),
+        copies: Vec::new(),
+    };
+    let mut copy = till::Till::open_guarded(
         elsewhere.path(),
         "test",
         context,
         OpenOptions::default(),
-        state.path(),
+        &safeguards,
     )
     .expect("the copy opens");
     let ledger = copy.ledger_mut().expect("a ledger");
