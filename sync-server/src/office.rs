@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use domain::catalog::Names;
-use domain::ids::{IncidentId, StoreId, TenantId};
+use domain::ids::{IncidentId, LocationId, StoreId, TenantId, VariantId};
 use domain::money::Currency;
 use domain::quantity::Quantity;
 use domain::time::BusinessDate;
@@ -49,6 +49,7 @@ pub(crate) fn routes(data: DataDir, tenants: Arc<Tenants>, clock: Clock, secure:
         .route("/office/api/logout", post(logout))
         .route("/office/api/me", get(me))
         .route("/office/api/stock", get(stock))
+        .route("/office/api/stock/lineage", get(lineage))
         .route("/office/api/takings", get(takings))
         .route("/office/api/accounts", get(accounts))
         .route("/office/api/tills", get(tills))
@@ -320,6 +321,26 @@ async fn stock(
     let limit = query.limit.unwrap_or(PAGE_ROWS).clamp(1, PAGE_ROWS_MAX);
     let reply = signed_in(&office, &headers, move |hub, _, _| {
         Ok(hub.stock_page(&query.query, query.offset, limit)?)
+    });
+    respond(reply.await)
+}
+
+/// Movements of a zone that are shown at once.
+const STEPS_SHOWN: usize = 100;
+
+#[derive(Debug, Deserialize)]
+struct LineageQuery {
+    variant: VariantId,
+    location: LocationId,
+}
+
+async fn lineage(
+    State(office): State<Office>,
+    headers: HeaderMap,
+    Query(query): Query<LineageQuery>,
+) -> Response {
+    let reply = signed_in(&office, &headers, move |hub, _, _| {
+        Ok(hub.stock_lineage(query.variant, &query.location, STEPS_SHOWN)?)
     });
     respond(reply.await)
 }

@@ -67,6 +67,7 @@ fn help_is_what_was_agreed() {
         &["stock"],
         &["stock", "class"],
         &["stock", "rights"],
+        &["stock", "why"],
         &["stream"],
         &["stream", "list"],
         &["stream", "seal"],
@@ -602,6 +603,30 @@ fn an_article_is_guarded_and_a_restored_file_says_so() {
         &["import", t[0], t[1], path, "--opening-stock"],
         "",
         0,
+    );
+
+    let why = |sku: &'static str, at: &'static str| {
+        ["stock", "why", t[0], t[1], "--sku", sku, "--location", at]
+    };
+    let lineage = json(data, &why("POP-1", "LM"), "", 0);
+    assert_eq!(lineage["lineage"]["quantity"], 3_000, "{lineage}");
+    let zone = &lineage["lineage"]["zones"][0];
+    assert_eq!(zone["count"]["kind"], "StockCounted");
+    assert_eq!(zone["steps"], serde_json::json!([]));
+    let text = server(data, &why("POP-1", "LM"), "");
+    let text = String::from_utf8(text.stdout).expect("utf-8");
+    assert!(text.starts_with("3 at LM\nmain: 3\n"), "{text}");
+    assert!(
+        text.ends_with("  server  =3  StockCounted -> 3\n"),
+        "{text}"
+    );
+    assert_eq!(
+        json(data, &why("NONE", "LM"), "", 1)["error"],
+        "no SKU NONE"
+    );
+    assert_eq!(
+        json(data, &why("POP-1", "XX"), "", 1)["error"],
+        "no location XX"
     );
 
     let rights = ["stock", "rights", t[0], t[1], "--sku", "POP-1"];

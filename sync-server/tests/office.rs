@@ -173,6 +173,44 @@ fn an_administrator_sees_stock_takings_and_tills() {
 }
 
 #[test]
+fn a_quantity_tells_where_it_comes_from() {
+    let office = Office::start();
+    let cookie = office.cookie();
+    let page = office.get("/office/api/stock?limit=1", &cookie).json();
+    let row = &page["rows"][0];
+    let (variant, quantities) = (&row["variant"], &row["quantities"]);
+    let (at, held) = quantities
+        .as_object()
+        .and_then(|held| held.iter().next())
+        .expect("stock");
+    let ask = |variant: &str, at: &str| {
+        let path = format!("/office/api/stock/lineage?variant={variant}&location={at}");
+        office.get(&path, &cookie)
+    };
+    let found = ask(variant.as_str().expect("id"), at).json();
+    assert_eq!(&found["quantity"], held);
+    let zone = &found["zones"][0];
+    assert_eq!(zone["count"]["kind"], "StockCounted");
+    let steps = zone["steps"].as_array().expect("steps");
+    let moved: i64 = steps
+        .iter()
+        .map(|step| step["quantity"].as_i64().expect("a quantity"))
+        .sum();
+    let counted = zone["count"]["quantity"].as_i64().expect("a count");
+    let older = zone["older_sum"].as_i64().expect("a sum");
+    assert_eq!(counted + older + moved, held.as_i64().expect("a quantity"));
+    let never = ask("00000000-0000-0000-0000-000000000009", at);
+    assert_eq!((never.status, never.json()), (200, Value::Null));
+    assert_eq!(ask("x", at).status, 400);
+    assert_eq!(ask(variant.as_str().expect("id"), "a%20b").status, 400);
+    let path = format!(
+        "/office/api/stock/lineage?variant={}&location={at}",
+        variant.as_str().expect("id")
+    );
+    assert_eq!(office.get(&path, "").status, 401);
+}
+
+#[test]
 fn every_reason_to_set_an_event_aside_has_a_text() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../ui/i18n/fr/office.json");
     let texts: Value =

@@ -228,6 +228,13 @@ async function sale(browser, { lang, width, height, name }) {
     const sold = [2000, 1000, 1000];
     for (let i = 0; i < items.length; i++) await until(`stock of ${items[i].sku} falls by ${sold[i]}`, async () => await stockOf(items[i].sku) === before[i] - sold[i]);
     await picture('9-office-stock', office);
+    // The figure opens into the events that it is made of, down to the sale just made.
+    const last = items[items.length - 1];
+    await office.click(`[data-testid="why-${last.sku}-LM"]`);
+    await office.waitForSelector('[data-testid="lineage-step"]', { timeout: DEADLINE_MS });
+    const steps = await office.$$eval('[data-testid="lineage-step"]', (rows) => rows.map((row) => Number(row.dataset.quantity)));
+    check(steps.length > 1 && steps[steps.length - 1] === -sold[items.length - 1], 'the last step of a figure is the sale: ' + steps);
+    await picture('9-office-lineage', office);
     await office.click('[data-testid="tab-takings"]');
     await until('takings are those of the sale', async () => Number(await office.getAttribute('[data-testid="takings-total-TND"]', 'data-minor', { timeout: DEADLINE_MS })) === total);
     await picture('10-office-takings', office);

@@ -567,7 +567,8 @@ pub(crate) fn kept_aside(fact: &Fact) -> impl Iterator<Item = (StockAccount, Var
         .map(|posting| (posting.account, posting.variant, posting.quantity))
 }
 
-fn counts(movement: &KeptMovement, anchor: Option<&Anchor>) -> bool {
+/// Whether a movement lies after the count that its shelf stands on.
+pub(crate) fn counts(movement: &KeptMovement, anchor: Option<&Anchor>) -> bool {
     anchor.is_none_or(|anchor| stock::is_after(&movement.at, movement.moved, anchor))
 }
 

@@ -16,6 +16,7 @@ mod fold;
 pub mod import;
 mod incidents;
 mod lifecycle;
+mod lineage;
 mod office;
 mod own_stream;
 mod promises;
@@ -33,6 +34,7 @@ pub use domain::time::{Boot, Now};
 pub use feeds::{Follows, Heads};
 pub use incidents::{IncidentLine, StoryLine};
 pub use lifecycle::{Hub, NewTenant};
+pub use lineage::{LineageStep, StockLineage, ZoneLineage};
 pub use office::{
     BalanceLine, ClosingLine, OptionValue, SetAsideLine, SignInError, StockLine, StockPage,
     StreamLine, TakingsLine, TillLine,

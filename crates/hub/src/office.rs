@@ -624,7 +624,13 @@ pub(crate) fn record_of(bytes: &[u8]) -> Option<Record> {
         Ok(Fact::Adopted(adopted)) => adopted.original(),
         _ => None,
     };
-    let event = original.map_or(event, |original| original.event);
+    Some(record_of_event(
+        original.map_or(event, |original| original.event),
+    ))
+}
+
+/// The same of an event that is in no wrapper.
+pub(crate) fn record_of_event(event: Event) -> Record {
     let number = event.fact().ok().and_then(|fact| match fact {
         Fact::SaleCompleted(sale) => Some(sale.number),
         Fact::Reversed(reversed) => Some(reversed.mirror.number),
@@ -632,11 +638,11 @@ pub(crate) fn record_of(bytes: &[u8]) -> Option<Record> {
         Fact::DrawerOpened(opened) => Some(opened.slip?.number),
         _ => None,
     });
-    Some(Record {
+    Record {
         kind: event.kind,
         number,
         wall: event.wall,
-    })
+    }
 }
 
 fn quantity_at(

@@ -116,6 +116,52 @@ fn every_order_of_arrival_comes_to_the_same() {
 }
 
 #[test]
+fn a_quantity_names_what_it_is_made_of_adopted_sales_too() {
+    let Story {
+        mut world,
+        old,
+        next,
+    } = story();
+    push(&mut world, &old, 1, 3);
+    push(&mut world, &next, 1, next.head());
+    let ball = world.variant("BAL-4");
+    let at = support::location("LM");
+    let found = world.hub.stock_lineage(ball, &at, 10).expect("lineage");
+    let [zone] = &found.expect("known").zones[..] else {
+        panic!("one zone");
+    };
+    let count = zone.count.as_ref().expect("the opening count");
+    assert_eq!(
+        (count.kind.as_deref(), count.till.as_ref(), count.quantity.0),
+        (Some("StockCounted"), None, 20_000)
+    );
+    let steps: Vec<_> = zone
+        .steps
+        .iter()
+        .map(|step| (step.stream, step.seq, step.quantity.0, step.balance.0))
+        .collect();
+    let sold = [
+        (old.stream, 2, -1_000, 19_000),
+        (old.stream, 3, -1_000, 18_000),
+        // Only its successor has it.
+        (old.stream, 4, -2_000, 16_000),
+        (next.stream, next.head(), -1_000, 15_000),
+    ];
+    assert_eq!(steps, sold);
+    for step in &zone.steps {
+        assert_eq!(step.kind.as_deref(), Some("SaleCompleted"));
+        assert_eq!(step.till.as_ref(), Some(&old.enrolled.till));
+        assert!(step.number.is_some() && step.wall.is_some());
+    }
+    let latest = world.hub.stock_lineage(ball, &at, 1).expect("lineage");
+    let zone = &latest.expect("known").zones[0];
+    assert_eq!((zone.older, zone.older_sum.0), (3, -4_000));
+    let unknown = domain::ids::VariantId(uuid::Uuid::from_u128(9));
+    let none = world.hub.stock_lineage(unknown, &at, 10).expect("lineage");
+    assert_eq!(none, None);
+}
+
+#[test]
 fn two_copies_of_a_till_adopt_the_same_and_it_counts_once() {
     for swapped in [false, true] {
         let Story {

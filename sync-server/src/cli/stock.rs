@@ -1,11 +1,13 @@
 //! `stock`, `stream`, `incident`: how stock is guarded, and what a person has to decide about it.
 
+use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 use domain::catalog::StockClass;
 use domain::event::SealReason;
 use domain::ids::{IncidentId, LocationId, StreamId};
+use domain::quantity::Quantity;
 use domain::time::local_minute;
-use hub::{IncidentLine, PlaceRights};
+use hub::{IncidentLine, LineageStep, PlaceRights, StockLineage};
 use serde_json::json;
 
 use super::{Context, Output, TenantArg};
@@ -30,6 +32,9 @@ impl From<ClassArg> for StockClass {
     }
 }
 
+/// Movements listed unless told otherwise.
+const STEPS_LISTED: usize = 50;
+
 #[derive(Debug, Subcommand)]
 pub enum StockCommand {
     /// Set how the stock of an article is guarded.
@@ -45,6 +50,20 @@ pub enum StockCommand {
         /// Class.
         #[arg(long, value_enum)]
         class: ClassArg,
+    },
+    /// Show where a quantity comes from: its count and every movement since.
+    Why {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// SKU.
+        #[arg(long)]
+        sku: String,
+        /// Location.
+        #[arg(long)]
+        location: LocationId,
+        /// Movements to list of each zone, the latest.
+        #[arg(long, default_value_t = STEPS_LISTED)]
+        limit: usize,
     },
     /// Show what is free of a strict article, promised, and in the hands of which till.
     Rights {
@@ -72,6 +91,29 @@ pub(super) fn stock(context: &Context, command: StockCommand) -> anyhow::Result<
                 json!({ "ok": true, "sku": sku, "location": location, "class": class }),
             )
         }
+        StockCommand::Why {
+            tenant,
+            sku,
+            location,
+            limit,
+        } => {
+            let hub = context.data.hub(&tenant.tenant)?;
+            let Some(variant) = hub.variant_of_sku(&sku)? else {
+                bail!("no SKU {sku}");
+            };
+            if !hub.has_location(&location)? {
+                bail!("no location {location}");
+            }
+            let lineage = hub.stock_lineage(variant.variant, &location, limit)?;
+            let text = lineage.as_ref().map_or_else(
+                || "never moved nor counted there\n".to_owned(),
+                lineage_text,
+            );
+            Output::new(
+                text,
+                json!({ "ok": true, "sku": sku, "location": location, "lineage": lineage }),
+            )
+        }
         StockCommand::Rights { tenant, sku } => {
             let places = context.data.hub(&tenant.tenant)?.rights_of(&sku)?;
             let mut text = String::new();
@@ -84,6 +126,61 @@ pub(super) fn stock(context: &Context, command: StockCommand) -> anyhow::Result<
             Output::new(text, json!({ "ok": true, "sku": sku, "places": places }))
         }
     }
+}
+
+fn lineage_text(lineage: &StockLineage) -> String {
+    let mut text = format!("{} at {}\n", lineage.quantity, lineage.location);
+    for zone in &lineage.zones {
+        text.push_str(&format!("{}: {}\n", zone.zone, zone.quantity));
+        match &zone.count {
+            Some(count) => text.push_str(&step_text(count, "=")),
+            None => text.push_str("  never counted, from nothing\n"),
+        }
+        if zone.older > 0 {
+            text.push_str(&format!(
+                "  {} earlier movements, together {}\n",
+                zone.older, zone.older_sum
+            ));
+        }
+        for step in &zone.steps {
+            text.push_str(&step_text(step, ""));
+        }
+        if zone.settled > 0 {
+            text.push_str(&format!(
+                "  {} movements before that count are settled by it\n",
+                zone.settled
+            ));
+        }
+    }
+    text
+}
+
+/// `2026-11-22 18:04 UTC  LM-01  -1  SaleCompleted A1B2C3-26-17 -> 14`
+fn step_text(step: &LineageStep, sign: &str) -> String {
+    let sign = if sign.is_empty() && step.quantity > Quantity::ZERO {
+        "+"
+    } else {
+        sign
+    };
+    let mut text = format!(
+        "  {} UTC  {}  {sign}{}  {}",
+        step.wall
+            .map_or_else(|| "?".to_owned(), |wall| local_minute(wall, 0)),
+        till_text(step.store.as_ref(), step.till.as_ref()),
+        step.quantity,
+        step.kind.as_deref().unwrap_or("?")
+    );
+    if let Some(number) = &step.number {
+        text.push_str(&format!(" {number}"));
+    }
+    if let Some(document) = step.document {
+        text.push_str(&format!(" {document}"));
+    }
+    if let Some(other) = &step.other {
+        text.push_str(&format!(" ({other})"));
+    }
+    text.push_str(&format!(" -> {}\n", step.balance));
+    text
 }
 
 fn rights_text(place: &PlaceRights) -> String {

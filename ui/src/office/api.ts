@@ -23,6 +23,14 @@ export interface Tills { server_time: number; rows: TillLine[]; set_aside: SetAs
 
 /** An event that led to an incident; without a till it is the server's own. */
 export interface StoryLine { stream: string; seq: number; store: string | null; till: string | null; kind: string | null; number: string | null; wall: number | null }
+/** An event that counted or moved goods; without a till it is the server's own. */
+export interface LineageStep {
+  stream: string; seq: number; store: string | null; till: string | null; kind: string | null; number: string | null; other: string | null; wall: number | null;
+  quantity: number; balance: number;
+}
+export interface ZoneLineage { zone: string; quantity: number; count: LineageStep | null; older: number; older_sum: number; steps: LineageStep[]; settled: number }
+/** Where a quantity comes from; none for what was never moved nor counted. */
+export type Lineage = { quantity: number; zones: ZoneLineage[] } | null;
 /** What was settled by itself and a person should look at. */
 export interface IncidentLine {
   incident: string; kind: string; location: string | null; sku: string | null; quantity: number | null; store: string | null; till: string | null;
@@ -61,6 +69,7 @@ export const api = {
   login: (name: string, password: string) => post<Me>('login', { name, password, tenant: new URLSearchParams(location.search).get('tenant') }),
   logout: () => post<null>('logout', {}).catch(() => null),
   stock: (query: string, offset: number, limit: number) => get<StockPage>(`stock?query=${encodeURIComponent(query)}&offset=${offset}&limit=${limit}`),
+  lineage: (variant: string, location: string) => get<Lineage>(`stock/lineage?variant=${variant}&location=${encodeURIComponent(location)}`),
   takings: (date: string | null) => get<Takings>('takings' + (date ? '?date=' + date : '')),
   accounts: () => get<Accounts>('accounts'),
   tills: () => get<Tills>('tills'),

@@ -11,7 +11,7 @@ import { accountName } from '../shared/accounts';
 import { ageParts, formatAmount, formatTime } from '../shared/format';
 import { applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
 import { Empty, Icon, Langs, Ltr, Pill, Qty } from '../shared/parts';
-import { api, OfficeRefusal, type Accounts, type IncidentLine, type Incidents, type Me, type SetAsideLine, type StockPage, type Takings, type TillLine } from './api';
+import { api, OfficeRefusal, type Accounts, type IncidentLine, type Incidents, type LineageStep, type Me, type Lineage, type SetAsideLine, type StockPage, type Takings, type TillLine } from './api';
 
 type Key = keyof typeof fr;
 const { t, tx } = catalogue<Key>({ fr, ar: ar satisfies Record<Key, unknown>, en: en satisfies Record<Key, unknown> });
@@ -74,7 +74,63 @@ function useFresh<T>(ask: () => Promise<T>, deps: unknown[]): T | null {
   return value;
 }
 
+/** Who wrote an event: a till, or the server. */
+function Author({ of }: { of: { store: string | null; till: string | null } }) {
+  return of.till ? <Ltr>{of.store + '-' + of.till}</Ltr> : <span>{t('incident_server')}</span>;
+}
+
+const EVENTS: Record<string, Key> = {
+  SaleCompleted: 'event_sale', Reversed: 'event_reversed', GoodsReceived: 'event_received', StockAdjusted: 'event_adjusted', TransferSent: 'event_sent',
+  TransferReceived: 'event_arrived', ZoneMoved: 'event_moved', OrderPicked: 'event_picked', StockCounted: 'event_counted',
+};
+
+/** What an event is, in words where there are some. */
+function EventName({ of }: { of: { kind: string | null; number: string | null; seq: number; till: string | null } }) {
+  // The server counts when a catalogue with opening stock is imported.
+  const known = of.kind === 'StockCounted' && !of.till ? 'event_opening' : of.kind && EVENTS[of.kind];
+  return <span>{known ? t(known) : <Ltr>{of.kind || '#' + of.seq}</Ltr>}{of.number ? <span>{' '}<Ltr>{of.number}</Ltr></span> : null}</span>;
+}
+
+function Signed({ of }: { of: number }) {
+  return <Ltr>{of > 0 ? '+' : ''}<Qty of={of} /></Ltr>;
+}
+
+function Step({ of, counted }: { of: LineageStep; counted?: boolean }) {
+  return <tr data-testid="lineage-step" data-quantity={of.quantity}><td class="quiet">{of.wall !== null ? minuteOf(of.wall) : null}</td><td><Author of={of} /></td>
+    <td><EventName of={of} />{of.other ? <span class="quiet">{' '}<Ltr>{of.other}</Ltr></span> : null}</td>
+    <td class="num">{counted ? null : <Signed of={of.quantity} />}</td><td class="num"><b><Qty of={of.balance} /></b></td></tr>;
+}
+
+/** Where a quantity comes from: the count of each zone, and what moved since. */
+function Why({ variant, at }: { variant: string; at: string }) {
+  const [failed, setFailed] = useState(false);
+  const [lineage, setLineage] = useState<Lineage | undefined>(undefined);
+  useEffect(() => {
+    let gone = false;
+    setLineage(undefined);
+    setFailed(false);
+    api.lineage(variant, at).then((answer) => { if (!gone) setLineage(answer); }, (refusal) => {
+      if (gone) return;
+      setFailed(true);
+      heard(refusal);
+    });
+    return () => { gone = true; };
+  }, [variant, at]);
+  if (failed) return <p role="alert">{t('unreachable')}</p>;
+  if (lineage === undefined) return <p class="quiet">{t('loading')}</p>;
+  if (!lineage) return <p class="quiet">{t('lineage_none')}</p>;
+  return <div class="why" data-testid="lineage">{lineage.zones.map((zone) => <div key={zone.zone}>
+    {lineage.zones.length > 1 ? <h3><Ltr>{zone.zone}</Ltr></h3> : null}
+    <table><thead><tr><th>{t('lineage_when')}</th><th>{t('till')}</th><th>{t('lineage_what')}</th><th class="num">{t('lineage_change')}</th><th class="num">{t('lineage_balance')}</th></tr></thead>
+      <tbody>{zone.count ? <Step of={zone.count} counted /> : <tr><td colSpan={4} class="quiet">{t('lineage_uncounted')}</td><td class="num">0</td></tr>}
+        {zone.older ? <tr><td colSpan={3} class="quiet">{tx('lineage_older', { n: <Ltr>{zone.older}</Ltr> })}</td><td class="num"><Signed of={zone.older_sum} /></td><td class="num"><Qty of={(zone.count ? zone.count.quantity : 0) + zone.older_sum} /></td></tr> : null}
+        {zone.steps.map((step) => <Step key={step.stream + step.seq + step.number} of={step} />)}</tbody></table>
+    {zone.settled ? <p class="quiet">{tx('lineage_settled', { n: <Ltr>{zone.settled}</Ltr> })}</p> : null}
+  </div>)}</div>;
+}
+
 function Stock() {
+  const [shown, setShown] = useState<{ variant: string; at: string } | null>(null);
   const [query, setQuery] = useState('');
   const [asked, setAsked] = useState('');
   const [offset, setOffset] = useState(0);
@@ -85,6 +141,7 @@ function Stock() {
     }, 150);
     return () => clearTimeout(timer);
   }, [query]);
+  const isShown = (variant: string, at: string) => shown !== null && shown.variant === variant && shown.at === at;
   const page = useFresh<StockPage>(() => api.stock(asked, offset, PAGE_ROWS), [asked, offset]);
   return <section>
     <div class="tools"><label class="find"><Icon name="search" /><input type="search" data-testid="stock-search" {...(query ? { dir: 'auto' as const } : {})} autocomplete="off" aria-label={t('search')} placeholder={t('search')} value={query} onInput={(event) => setQuery(event.currentTarget.value)} /></label>
@@ -93,13 +150,13 @@ function Stock() {
         <button type="button" class="btn" disabled={page.offset + page.rows.length >= page.total} onClick={() => setOffset(offset + PAGE_ROWS)}>{t('next')}</button></div> : null}</div>
     {!page ? <p class="quiet">{t('loading')}</p> : !page.rows.length ? <Empty icon="search" title={t('none_found')} />
       : <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('item')}</th><th>{t('sku')}</th>{page.locations.map((at) => <th key={at} class="num">{nameOf(page.location_names[at] || { fr: at })}</th>)}</tr></thead>
-        <tbody>{page.rows.map((row) => <tr key={row.variant} data-testid={'stock-row-' + row.sku}>
+        <tbody>{page.rows.map((row) => [<tr key={row.variant} data-testid={'stock-row-' + row.sku}>
           <td><b>{nameOf(row.names)}</b><span class="quiet under"><span dir="auto">{row.options.map((option) => option.value).join(' / ')}</span></span></td>
           <td class="quiet"><Ltr>{row.sku}</Ltr></td>
           {page.locations.map((at) => {
             const held = row.quantities[at];
-            return <td key={at} class={held === undefined ? 'num none' : held <= 0 ? 'num low' : 'num'} data-testid={'stock-' + row.sku + '-' + at} data-quantity={held}>{held === undefined ? '–' : <Qty of={held} />}</td>;
-          })}</tr>)}</tbody></table></div>}
+            return <td key={at} class={held === undefined ? 'num none' : held <= 0 ? 'num low' : 'num'} data-testid={'stock-' + row.sku + '-' + at} data-quantity={held}>{held === undefined ? '–' : <button type="button" class="figure" title={t('lineage')} aria-expanded={isShown(row.variant, at)} data-testid={'why-' + row.sku + '-' + at} onClick={() => setShown(isShown(row.variant, at) ? null : { variant: row.variant, at })}><Qty of={held} /></button>}</td>;
+          })}</tr>, shown && shown.variant === row.variant ? <tr key={row.variant + ' why'}><td colSpan={2 + page.locations.length}><h2>{t('lineage')}{' '}<span class="quiet">{nameOf(page.location_names[shown.at] || { fr: shown.at })}</span></h2><Why variant={shown.variant} at={shown.at} /></td></tr> : null])}</tbody></table></div>}
   </section>;
 }
 
@@ -222,14 +279,13 @@ function IncidentList() {
   const fresh = useFresh<Incidents>(() => api.incidents(all), [all]);
   useEffect(() => setLeft(null), [fresh]);
   const page = (!all && left) || fresh;
-  const till = (of: { store: string | null; till: string | null }) => of.till ? <Ltr>{of.store + '-' + of.till}</Ltr> : t('incident_server');
   return <section>
     <div class="tools"><div class="days">{[false, true].map((one) => <button key={String(one)} type="button" class={one === all ? 'btn on' : 'btn'} aria-pressed={one === all} data-testid={one ? 'incidents-all' : 'incidents-open'} onClick={() => setAll(one)}>{t(one ? 'incidents_all' : 'incidents_open')}</button>)}</div></div>
     {!page ? <p class="quiet">{t('loading')}</p> : !page.rows.length ? <Empty icon="check" title={t('none_incidents')} /> : <div><p class="quiet">{t('incidents_hint')}</p>
       <div class="cases">{page.rows.map((row) => <article key={row.incident} class="case" data-testid={'incident-' + row.kind} data-incident={row.incident}>
         <h2>{t(('kind_' + row.kind) as Key)}</h2>
-        <p>{row.sku ? <span>{row.quantity !== null ? <Qty of={row.quantity} /> : null}{' × '}<Ltr>{row.sku}</Ltr>{' · '}</span> : null}{row.location ? <span>{nameOf(page.stores[row.location] || { fr: row.location })}{' · '}</span> : null}{row.till ? <span>{till(row)}{' · '}</span> : null}<span class="quiet">{minuteOf(row.raised)}</span></p>
-        {row.story.length ? <ol class="quiet" aria-label={t('incident_story')}>{row.story.map((at) => <li key={at.stream + at.seq}>{at.wall !== null ? minuteOf(at.wall) : null}{' '}{till(at)}{' '}<Ltr>{at.number || at.kind || '#' + at.seq}</Ltr></li>)}</ol> : null}
+        <p>{row.sku ? <span>{row.quantity !== null ? <Qty of={row.quantity} /> : null}{' × '}<Ltr>{row.sku}</Ltr>{' · '}</span> : null}{row.location ? <span>{nameOf(page.stores[row.location] || { fr: row.location })}{' · '}</span> : null}{row.till ? <span><Author of={row} />{' · '}</span> : null}<span class="quiet">{minuteOf(row.raised)}</span></p>
+        {row.story.length ? <ol class="quiet" aria-label={t('incident_story')}>{row.story.map((at) => <li key={at.stream + at.seq}>{at.wall !== null ? minuteOf(at.wall) : null}{' '}<Author of={at} />{' '}<EventName of={at} /></li>)}</ol> : null}
         {row.note === null ? <Resolve row={row} done={setLeft} /> : <p><b>{t('incident_done')}</b>{' '}<span dir="auto">{row.note}</span>{' '}{row.resolved !== null ? <span class="quiet">{minuteOf(row.resolved)}</span> : null}</p>}</article>)}</div></div>}
   </section>;
 }

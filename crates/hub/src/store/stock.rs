@@ -191,8 +191,14 @@ impl Tx<'_> {
 
     /// Movements of a shelf by stream and seq.
     pub fn movements(&self, key: &StockKey) -> StoreResult<Vec<KeptMovement>> {
+        let all = self.movements_by_branch(key)?;
+        Ok(all.into_iter().map(|(movement, _)| movement).collect())
+    }
+
+    /// The same with the branch of each, see [`crate::fold::branch_of`].
+    pub fn movements_by_branch(&self, key: &StockKey) -> StoreResult<Vec<(KeptMovement, i64)>> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT stream, seq, hlc, delta, strict, included_stream, included_seq FROM movement
+            "SELECT stream, seq, hlc, delta, strict, included_stream, included_seq, branch FROM movement
              WHERE variant = ?1 AND location = ?2 AND zone = ?3 ORDER BY stream, seq, branch",
         )?;
         let mut rows = statement.query(params![
@@ -202,7 +208,7 @@ impl Tx<'_> {
         ])?;
         let mut movements = Vec::new();
         while let Some(row) = rows.next()? {
-            movements.push(KeptMovement {
+            let movement = KeptMovement {
                 at: EventRef {
                     stream: stream_id(row.get(0)?)?,
                     seq: from_sql(row.get(1)?)?,
@@ -222,7 +228,8 @@ impl Tx<'_> {
                         })
                         .transpose()?,
                 },
-            });
+            };
+            movements.push((movement, row.get(7)?));
         }
         Ok(movements)
     }

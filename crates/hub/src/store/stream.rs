@@ -1,6 +1,6 @@
 //! Streams, their events, and what was set aside of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::event::StreamPos;
 use domain::ids::{DeviceId, Digest, EventId, SaleId, StoreId, StreamId, TillId};
@@ -209,12 +209,27 @@ impl Tx<'_> {
     }
 
     /// Everything that was adopted, by the ids of the originals.
-    pub fn all_adopted(&self) -> StoreResult<std::collections::BTreeMap<EventId, (StreamId, u64)>> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT id, stream, seq FROM adopted ORDER BY id")?;
-        let mut rows = statement.query([])?;
-        let mut all = std::collections::BTreeMap::new();
+    pub fn all_adopted(&self) -> StoreResult<BTreeMap<EventId, (StreamId, u64)>> {
+        self.adopted_where(None)
+    }
+
+    /// What was adopted of one branch, see [`crate::fold::branch_of`].
+    pub fn adopted_of_branch(
+        &self,
+        branch: i64,
+    ) -> StoreResult<BTreeMap<EventId, (StreamId, u64)>> {
+        self.adopted_where(Some(branch.to_be_bytes()))
+    }
+
+    fn adopted_where(
+        &self,
+        tail: Option<[u8; 8]>,
+    ) -> StoreResult<BTreeMap<EventId, (StreamId, u64)>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT id, stream, seq FROM adopted WHERE ?1 IS NULL OR substr(id, 9) = ?1 ORDER BY id",
+        )?;
+        let mut rows = statement.query([tail])?;
+        let mut all = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let at = (stream_id(row.get(1)?)?, from_sql(row.get(2)?)?);
             all.insert(EventId(uuid(row.get(0)?)?), at);

@@ -179,6 +179,32 @@ impl World {
         let report = self.hub.verify().expect("verify");
         assert_eq!(report.first_bad, None);
         assert!(report.ok);
+        self.assert_lineage();
+    }
+
+    /// Every quantity is what its count and its movements add up to, however many of them are listed.
+    pub fn assert_lineage(&self) {
+        let page = self.hub.stock_page("", 0, 100).expect("stock");
+        for row in &page.rows {
+            for (at, quantity) in &row.quantities {
+                for limit in [0, 2, usize::MAX] {
+                    let found = self.hub.stock_lineage(row.variant, at, limit);
+                    let found = found.expect("lineage").expect("it was moved");
+                    let zones: i64 = found.zones.iter().map(|zone| zone.quantity.0).sum();
+                    assert_eq!((found.quantity, zones), (*quantity, quantity.0));
+                    for zone in &found.zones {
+                        let counted = zone.count.as_ref().map_or(0, |count| count.quantity.0);
+                        let steps: i64 = zone.steps.iter().map(|step| step.quantity.0).sum();
+                        assert_eq!(counted + zone.older_sum.0 + steps, zone.quantity.0);
+                        let last = zone.steps.last().map(|step| step.balance);
+                        assert!(last.is_none_or(|last| last == zone.quantity));
+                        assert!(zone.steps.len() <= limit);
+                        let named = |step: &hub::LineageStep| step.kind.is_some();
+                        assert!(zone.steps.iter().chain(&zone.count).all(named), "{zone:?}");
+                    }
+                }
+            }
+        }
     }
 }
 
