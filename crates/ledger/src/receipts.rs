@@ -189,26 +189,60 @@ impl Ledger {
             pattern.push(c);
         }
         pattern.push('%');
-        let series = self.identity().stream.series();
+        let mut series = Vec::new();
+        for name in self.all_series()? {
+            series.push(
+                self.receipts_of(&name, &pattern, limit)?
+                    .into_iter()
+                    .peekable(),
+            );
+        }
+        // In a series numbers follow time; over all of them the clock decides.
         let mut found = Vec::new();
-        for sql in [
-            receipts_where!(
-                r"WHERE r.series = ?1 AND r.number LIKE ?2 ESCAPE '\' ORDER BY r.fiscal_year DESC, r.number_seq DESC LIMIT ?3"
-            ),
-            receipts_where!(
-                r"WHERE r.series <> ?1 AND r.number LIKE ?2 ESCAPE '\' ORDER BY r.seq DESC LIMIT ?3"
-            ),
-        ] {
-            let rest = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
-            if rest == 0 {
+        while found.len() < limit as usize {
+            let newest = series
+                .iter_mut()
+                .filter_map(|receipts| {
+                    let wall = receipts.peek()?.wall;
+                    Some((wall, receipts))
+                })
+                .max_by_key(|(wall, _)| *wall);
+            let Some(receipt) = newest.and_then(|(_, receipts)| receipts.next()) else {
                 break;
-            }
-            let mut statement = self.prepare(sql)?;
-            for row in statement.query_map((&series, &pattern, rest), raw)? {
-                found.push(row?.decode()?);
-            }
+            };
+            found.push(receipt);
         }
         Ok(found)
+    }
+
+    fn receipts_of(
+        &self,
+        series: &str,
+        pattern: &str,
+        limit: u32,
+    ) -> Result<Vec<Receipt>, LedgerError> {
+        let mut statement = self.prepare(receipts_where!(
+            r"WHERE r.series = ?1 AND r.number LIKE ?2 ESCAPE '\' ORDER BY r.fiscal_year DESC, r.number_seq DESC LIMIT ?3"
+        ))?;
+        let mut found = Vec::new();
+        for row in statement.query_map((series, pattern, limit), raw)? {
+            found.push(row?.decode()?);
+        }
+        Ok(found)
+    }
+
+    /// The series of all receipts here, read by leaps over the index.
+    fn all_series(&self) -> Result<Vec<String>, LedgerError> {
+        let mut statement = self.prepare(
+            "WITH RECURSIVE found (series) AS (
+                 SELECT min(series) FROM receipt
+                 UNION ALL
+                 SELECT (SELECT min(series) FROM receipt WHERE series > found.series) FROM found
+                 WHERE found.series IS NOT NULL
+             ) SELECT series FROM found WHERE series IS NOT NULL",
+        )?;
+        let series = statement.query_map([], |row| row.get(0))?;
+        Ok(series.collect::<Result<_, _>>()?)
     }
 
     /// The receipt of a sale or reversal by its id.

@@ -679,11 +679,7 @@ impl Till {
         if reason.is_empty() {
             return Err(Refusal::new(RefusalCode::TextInvalid).with("field", "reason"));
         }
-        let found = self
-            .book()?
-            .receipt(number.trim())
-            .map_err(|error| storage_refusal(&error))?;
-        let found = found.ok_or(RefusalCode::UnknownReceipt)?;
+        let found = self.receipt_by_number(number)?;
         let ReceiptBody::Sale(original) = &found.body else {
             return Err(RefusalCode::AlreadyReversed.into());
         };

@@ -513,7 +513,7 @@ impl Till {
 
     /// Looks into the files of earlier streams, newest first. One that cannot be read is passed over: it was set
     /// aside for a reason.
-    fn in_earlier<T>(
+    pub(crate) fn in_earlier<T>(
         &self,
         mut look: impl FnMut(&Ledger) -> Result<Option<T>, LedgerError>,
     ) -> Option<T> {
@@ -560,28 +560,35 @@ impl Till {
         })
     }
 
-    /// Up to `limit` receipts of earlier streams whose number contains `query`, newest first, without those in
-    /// `known`.
-    pub(crate) fn earlier_receipts(
+    /// Up to `limit` receipts of this ledger and of earlier streams whose number contains `query`, newest first.
+    pub(crate) fn receipts_everywhere(
         &self,
         query: &str,
-        limit: usize,
-        known: &[Receipt],
-    ) -> Vec<Receipt> {
-        let mut found: Vec<Receipt> = Vec::new();
-        let wanted = u32::try_from(limit + known.len()).unwrap_or(u32::MAX);
+        limit: u32,
+    ) -> Result<Vec<Receipt>, LedgerError> {
+        let mut found = match &self.ledger {
+            Some(ledger) => ledger.receipts(query, limit)?,
+            None => Vec::new(),
+        };
+        let enough = limit as usize;
         self.in_earlier(|ledger| {
-            for receipt in ledger.receipts(query, wanted)? {
-                let twice = known
-                    .iter()
-                    .chain(&found)
-                    .any(|other| other.number == receipt.number);
-                if found.len() < limit && !twice {
+            // Each file is older than the ones before it, but what was adopted late may be older than all.
+            let oldest = found
+                .get(enough.wrapping_sub(1))
+                .map(|receipt| receipt.wall);
+            let last = ledger.last_receipt()?.map(|receipt| receipt.wall);
+            if oldest.is_some_and(|oldest| last.is_none_or(|last| last <= oldest)) {
+                return Ok(None);
+            }
+            for receipt in ledger.receipts(query, limit)? {
+                if !found.iter().any(|known| known.number == receipt.number) {
                     found.push(receipt);
                 }
             }
-            Ok((found.len() >= limit).then_some(()))
+            found.sort_by_key(|receipt| std::cmp::Reverse(receipt.wall));
+            found.truncate(enough);
+            Ok(None::<()>)
         });
-        found
+        Ok(found)
     }
 }

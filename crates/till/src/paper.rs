@@ -340,14 +340,9 @@ impl Till {
             .filter(|c| !c.is_control())
             .take(64)
             .collect();
-        let mut found = self
-            .book()?
-            .receipts(&query, limit)
+        let found = self
+            .receipts_everywhere(&query, limit)
             .map_err(|error| storage_refusal(&error))?;
-        let rest = (limit as usize).saturating_sub(found.len());
-        if rest > 0 {
-            found.extend(self.earlier_receipts(&query, rest, &found));
-        }
         let receipts = found
             .iter()
             .map(|receipt| self.receipt_row(receipt))
@@ -368,7 +363,8 @@ impl Till {
         })))
     }
 
-    fn receipt_by_number(&self, number: &str) -> Result<Receipt, Refusal> {
+    /// The receipt with `number`, from here or the file of an earlier stream.
+    pub(crate) fn receipt_by_number(&self, number: &str) -> Result<Receipt, Refusal> {
         let found = self
             .book()?
             .receipt(number.trim())

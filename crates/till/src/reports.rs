@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::config::Role;
 use domain::event::{Event, Fact, PeriodKind, Reprinted, ShiftClosed, ShiftOpened};
-use domain::ids::{EventId, UserId};
+use domain::ids::{EventId, ShiftId, UserId};
 use domain::posting;
 use domain::quantity::Quantity;
 use ledger::{Ledger, LedgerError, OpenShift, PrintKind, StoredClosing};
@@ -13,7 +13,7 @@ use receipt::Document;
 use crate::checkout::Terms;
 use crate::door::{
     BalanceRow, BalanceView, LevyView, PeriodView, Refusal, RefusalCode, Reply, ReportRow,
-    StockBalanceRow,
+    ReportView, StockBalanceRow,
 };
 use crate::shift::{period_document, seal};
 use crate::stockroom::ROWS_MAX;
@@ -67,8 +67,31 @@ impl Till {
     pub(crate) fn list_reports(&self, limit: Option<u32>) -> Outcome {
         self.signed_in()?;
         let limit = limit.unwrap_or(REPORTS_DEFAULT).clamp(1, ROWS_MAX);
+        let mut rows = self.report_rows(self.book()?, limit)?;
+        self.in_earlier(|ledger| {
+            if rows.len() >= limit as usize {
+                return Ok(Some(()));
+            }
+            match self.report_rows(ledger, limit) {
+                Ok(earlier) => {
+                    for row in earlier {
+                        if !rows.iter().any(|(_, known)| known.number == row.1.number) {
+                            rows.push(row);
+                        }
+                    }
+                }
+                Err(refusal) => pass_over(&refusal),
+            }
+            Ok(None)
+        });
+        // Newest first; of those written together, the longest period first.
+        rows.sort_by_key(|(wall, row)| std::cmp::Reverse((*wall, row.period)));
+        let reports = rows.into_iter().map(|(_, row)| row).collect();
+        Ok(Reply::Reports { reports })
+    }
+
+    fn report_rows(&self, book: &Ledger, limit: u32) -> Result<Vec<(i64, ReportRow)>, Refusal> {
         let offset = self.store()?.utc_offset_min;
-        let book = self.book()?;
         let mut rows: Vec<(i64, ReportRow)> = Vec::new();
         for z in book.z_numbers(limit).map_err(failed)? {
             let Some((closed, opened, wall)) = book.z_report(z).map_err(failed)? else {
@@ -103,10 +126,24 @@ impl Till {
                 ));
             }
         }
-        // Newest first; of those written together, the longest period first.
-        rows.sort_by_key(|(wall, row)| std::cmp::Reverse((*wall, row.period)));
-        let reports = rows.into_iter().map(|(_, row)| row).collect();
-        Ok(Reply::Reports { reports })
+        Ok(rows)
+    }
+
+    /// Looks into this ledger, then into the files of earlier streams, newest first: what was closed and acknowledged
+    /// stays in them.
+    fn in_books<T>(
+        &self,
+        look: impl Fn(&Ledger) -> Result<Option<T>, Refusal>,
+    ) -> Result<Option<T>, Refusal> {
+        if let Some(found) = look(self.book()?)? {
+            return Ok(Some(found));
+        }
+        Ok(self.in_earlier(|ledger| {
+            Ok(look(ledger).unwrap_or_else(|refusal| {
+                pass_over(&refusal);
+                None
+            }))
+        }))
     }
 
     pub(crate) fn get_report(&mut self, number: &str) -> Outcome {
@@ -123,67 +160,39 @@ impl Till {
     }
 
     fn z_by_number(&mut self, z: u64, number: &str) -> Result<(Document, Reply), Refusal> {
-        let book = self.book()?;
-        let (closed, opened, wall) = book
-            .z_report(z)
-            .map_err(failed)?
-            .ok_or_else(|| unknown(number))?;
-        let copies = book.copies(number).map_err(failed)?;
-        let issued = issued(book, number)?;
-        let opened_wall = self.wall_of(closed.from_seq)?;
+        let found = self.in_books(|book| self.z_in(book, z, number))?;
+        let (document, mut report) = found.ok_or_else(|| unknown(number))?;
+        report.copies = report
+            .copies
+            .max(self.book()?.copies(number).map_err(failed)?);
+        report.png_base64 = Some(self.picture(&document));
+        Ok((document, Reply::Report(Box::new(report))))
+    }
+
+    fn z_in(
+        &self,
+        book: &Ledger,
+        z: u64,
+        number: &str,
+    ) -> Result<Option<(Document, ReportView)>, Refusal> {
+        let Some((closed, opened, wall)) = book.z_report(z).map_err(failed)? else {
+            return Ok(None);
+        };
         let shift = OpenShift {
-            holder: self.holder_at_closing(&closed, &opened)?,
+            holder: holder_at_closing(book, &closed, &opened)?,
             opened_seq: closed.from_seq,
-            opened_wall,
+            opened_wall: wall_of(book, closed.from_seq)?,
             totals: closed.totals.clone(),
             opened,
         };
-        let document = match issued {
+        let document = match issued(book, number)? {
             Some(document) => document,
             // Closed before papers were kept.
             None => self.closed_document(&shift, &closed, wall)?,
         };
         let mut report = self.report_view(&shift, Some(&closed))?;
-        report.copies = copies;
-        report.png_base64 = Some(self.picture(&document));
-        Ok((document, Reply::Report(Box::new(report))))
-    }
-
-    /// Who answered for the drawer when it was closed; not always who closed it.
-    fn holder_at_closing(
-        &self,
-        closed: &ShiftClosed,
-        opened: &ShiftOpened,
-    ) -> Result<UserId, Refusal> {
-        let mut holder = opened.user;
-        if closed.totals.hand_overs == 0 {
-            return Ok(holder);
-        }
-        let mut next = closed.from_seq;
-        while next <= closed.to.seq {
-            let events = self
-                .book()?
-                .events(next, EVENTS_AT_ONCE, usize::MAX)
-                .map_err(failed)?;
-            let Some(last) = events.last().map(|event| event.seq) else {
-                break;
-            };
-            for event in events.iter().filter(|event| event.seq <= closed.to.seq) {
-                let fact = Event::decode(&event.bytes).and_then(|event| event.fact());
-                if let Ok(Fact::DrawerHandedOver(handed)) = fact
-                    && handed.shift == closed.shift
-                {
-                    holder = handed.to;
-                }
-            }
-            next = last + 1;
-        }
-        Ok(holder)
-    }
-
-    fn wall_of(&self, seq: u64) -> Result<i64, Refusal> {
-        let events = self.book()?.events(seq, 1, usize::MAX).map_err(failed)?;
-        Ok(events.first().map_or(0, |event| event.wall))
+        report.copies = book.copies(number).map_err(failed)?;
+        Ok(Some((document, report)))
     }
 
     fn period_by_number(
@@ -192,25 +201,10 @@ impl Till {
         value: u64,
         number: &str,
     ) -> Result<(Document, Reply), Refusal> {
-        let store = self.store()?;
-        let offset = store.utc_offset_min;
-        let book = self.book()?;
-        let closing = book
-            .closing(kind, value)
-            .map_err(failed)?
-            .ok_or_else(|| unknown(number))?;
-        let copies = book.copies(number).map_err(failed)?;
-        let document = match issued(book, number)? {
-            Some(document) => document,
-            None => {
-                let terms = Terms {
-                    store,
-                    date: closing.closed.to,
-                };
-                let language = self.receipt_language(&terms);
-                period_document(&closing, &terms, language, self.book()?.identity())
-            }
-        };
+        let found = self.in_books(|book| self.period_in(book, kind, value, number))?;
+        let (document, closing, copies) = found.ok_or_else(|| unknown(number))?;
+        let copies = copies.max(self.book()?.copies(number).map_err(failed)?);
+        let offset = self.store()?.utc_offset_min;
         let png_base64 = self.picture(&document);
         let StoredClosing { closed, at, wall } = closing;
         let totals = closed.totals.clone();
@@ -246,15 +240,41 @@ impl Till {
         Ok((document, Reply::Period(Box::new(view))))
     }
 
+    fn period_in(
+        &self,
+        book: &Ledger,
+        kind: PeriodKind,
+        value: u64,
+        number: &str,
+    ) -> Result<Option<(Document, StoredClosing, u32)>, Refusal> {
+        let Some(closing) = book.closing(kind, value).map_err(failed)? else {
+            return Ok(None);
+        };
+        let document = match issued(book, number)? {
+            Some(document) => document,
+            None => {
+                let terms = Terms {
+                    store: self.store()?,
+                    date: closing.closed.to,
+                };
+                let language = self.receipt_language(&terms);
+                period_document(&closing, &terms, language, book.identity())
+            }
+        };
+        let copies = book.copies(number).map_err(failed)?;
+        Ok(Some((document, closing, copies)))
+    }
+
     pub(crate) fn reprint_report(&mut self, number: &str, call: &mut Call) -> Outcome {
         let user = self.signed_in()?.user;
         let number = number.trim();
         let (document, mut reply) = self.report_by_number(number)?;
-        let copy = self
-            .book()?
-            .copies(number)
-            .map_err(failed)?
-            .saturating_add(1);
+        let copies = match &reply {
+            Reply::Report(report) => report.copies,
+            Reply::Period(period) => period.copies,
+            _ => 0,
+        };
+        let copy = copies.saturating_add(1);
         let document = document.as_copy(copy);
         let job = self.document_job(&document, PrintKind::Copy, number.to_owned(), copy, call);
         let picture = self.picture(&document);
@@ -290,50 +310,110 @@ impl Till {
         }
         let book = self.book()?;
         let head = book.head().seq;
-        let (from_seq, to_seq, shift) = match number {
-            "" => (1, head, None),
+        let sums = match number {
+            "" => Some(sums(book, (1, head), None)?),
             "X" => {
                 let shift = self.open_shift_or_refuse()?;
-                (shift.opened_seq, head, Some(shift.opened.shift))
+                let range = (shift.opened_seq, head);
+                Some(sums(book, range, Some(shift.opened.shift))?)
             }
-            number => match named(number).ok_or_else(|| unknown(number))? {
-                Named::Z(z) => {
-                    let found = book.z_report(z).map_err(failed)?;
-                    let (closed, ..) = found.ok_or_else(|| unknown(number))?;
-                    // The closing itself moves the counted cash, and stands after what it covers.
-                    (closed.from_seq, closed.to.seq + 1, Some(closed.shift))
-                }
-                Named::Period(kind, value) => {
-                    let found = book.closing(kind, value).map_err(failed)?;
-                    let closed = found.ok_or_else(|| unknown(number))?.closed;
-                    (closed.covers.from_seq, closed.covers.to.seq, None)
-                }
-            },
+            number => {
+                let named = named(number).ok_or_else(|| unknown(number))?;
+                self.in_books(|book| sums_of(book, named))?
+            }
         };
-        let mut money: BTreeMap<String, i64> = BTreeMap::new();
-        let mut stock: BTreeMap<String, i64> = BTreeMap::new();
-        let mut next = from_seq;
-        while next <= to_seq {
-            let events = book
-                .events(next, EVENTS_AT_ONCE, usize::MAX)
-                .map_err(failed)?;
-            let Some(last) = events.last().map(|event| event.seq) else {
-                break;
-            };
-            for event in events.iter().filter(|event| event.seq <= to_seq) {
-                let fact = Event::decode(&event.bytes).and_then(|event| event.fact());
-                // A later version's fact is not for this one to add up.
-                let Ok(fact) = fact else { continue };
-                if shift.is_none() || ledger::shift_of(&fact) == shift {
-                    add_fact(&mut money, &mut stock, &fact)?;
-                }
-            }
-            next = last + 1;
-        }
+        let (money, stock) = sums.ok_or_else(|| unknown(number))?;
         Ok(Reply::Balance(Box::new(balance_view(
             number, money, stock,
         )?)))
     }
+}
+
+/// One that cannot be read was set aside for a reason.
+fn pass_over(refusal: &Refusal) {
+    tracing::warn!(code = ?refusal.code, "the file of an earlier stream is passed over");
+}
+
+/// Who answered for the drawer when it was closed; not always who closed it.
+fn holder_at_closing(
+    book: &Ledger,
+    closed: &ShiftClosed,
+    opened: &ShiftOpened,
+) -> Result<UserId, Refusal> {
+    let mut holder = opened.user;
+    if closed.totals.hand_overs == 0 {
+        return Ok(holder);
+    }
+    each_fact(book, (closed.from_seq, closed.to.seq), |fact| {
+        if let Fact::DrawerHandedOver(handed) = fact
+            && handed.shift == closed.shift
+        {
+            holder = handed.to;
+        }
+        Ok(())
+    })?;
+    Ok(holder)
+}
+
+fn wall_of(book: &Ledger, seq: u64) -> Result<i64, Refusal> {
+    let events = book.events(seq, 1, usize::MAX).map_err(failed)?;
+    Ok(events.first().map_or(0, |event| event.wall))
+}
+
+/// Calls `visit` with the facts from one event to another, both included. A later version's fact is passed over: it is
+/// not for this one to read.
+fn each_fact(
+    book: &Ledger,
+    (from_seq, to_seq): (u64, u64),
+    mut visit: impl FnMut(&Fact) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let mut next = from_seq;
+    while next <= to_seq {
+        let events = book
+            .events(next, EVENTS_AT_ONCE, usize::MAX)
+            .map_err(failed)?;
+        let Some(last) = events.last().map(|event| event.seq) else {
+            break;
+        };
+        for event in events.iter().filter(|event| event.seq <= to_seq) {
+            if let Ok(fact) = Event::decode(&event.bytes).and_then(|event| event.fact()) {
+                visit(&fact)?;
+            }
+        }
+        next = last + 1;
+    }
+    Ok(())
+}
+
+/// Balances by account: money in minor units, goods in thousandths.
+type Sums = (BTreeMap<String, i64>, BTreeMap<String, i64>);
+
+fn sums(book: &Ledger, range: (u64, u64), shift: Option<ShiftId>) -> Result<Sums, Refusal> {
+    let mut sums = Sums::default();
+    each_fact(book, range, |fact| {
+        if shift.is_none() || ledger::shift_of(fact) == shift {
+            add_fact(&mut sums.0, &mut sums.1, fact)?;
+        }
+        Ok(())
+    })?;
+    Ok(sums)
+}
+
+fn sums_of(book: &Ledger, named: Named) -> Result<Option<Sums>, Refusal> {
+    let found = match named {
+        Named::Z(z) => book.z_report(z).map_err(failed)?.map(|(closed, ..)| {
+            // The closing itself moves the counted cash, and stands after what it covers.
+            ((closed.from_seq, closed.to.seq + 1), Some(closed.shift))
+        }),
+        Named::Period(kind, value) => book.closing(kind, value).map_err(failed)?.map(|closing| {
+            let covers = closing.closed.covers;
+            ((covers.from_seq, covers.to.seq), None)
+        }),
+    };
+    let Some((range, shift)) = found else {
+        return Ok(None);
+    };
+    sums(book, range, shift).map(Some)
 }
 
 fn issued(book: &Ledger, number: &str) -> Result<Option<Document>, Refusal> {

@@ -375,6 +375,38 @@ fn what_is_acknowledged_and_closed_stays_behind_and_its_copies_are_counted_on() 
 }
 
 #[test]
+fn receipts_of_all_series_are_listed_by_time() {
+    let place = Place::new();
+    let mut desk = busy(&place);
+    let (head, wall) = (desk.ledger.head(), desk.wall);
+    desk.ledger = in_memory();
+    assert!(head.seq > 0);
+    let went_on = go_on(&place.path, StreamReason::Restored, 42, wall);
+    let mut desk = desk_of(went_on.ledger, &desk, 43);
+    let own = desk.sell(&[(1, 1, 1_000)]);
+    // The clock is set back to before the sales that were adopted.
+    desk.wall = wall - 60 * 60_000;
+    let early = desk.sell(&[(1, 1, 1_000)]);
+    let listed = |limit: u32| -> Vec<(i64, String)> {
+        let found = desk.ledger.receipts("", limit).expect("list");
+        found
+            .into_iter()
+            .map(|receipt| (receipt.wall, receipt.number))
+            .collect()
+    };
+    let all = listed(100);
+    assert_eq!(all.len(), 4, "{all:?}");
+    // In its own series a number that is higher is later, whatever the clock said; the adopted ones lie between.
+    let numbers: Vec<&str> = all.iter().map(|(_, number)| number.as_str()).collect();
+    let place_of = |number: &str| numbers.iter().position(|found| *found == number);
+    assert!(place_of(&early.number) < place_of(&own.number));
+    assert_eq!(place_of(&early.number), Some(2), "{all:?}");
+    for limit in 0..4 {
+        assert_eq!(listed(limit), all[..limit as usize]);
+    }
+}
+
+#[test]
 fn a_power_cut_between_any_two_steps_leaves_the_old_stream_or_the_new_one() {
     for step in Step::ALL {
         let place = Place::new();

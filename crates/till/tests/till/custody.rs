@@ -177,6 +177,137 @@ fn receipts_of_the_old_series_are_found_shown_and_printed_again() {
     assert_sound(&shop);
 }
 
+/// The picture of a report, and what it says.
+fn report(shop: &mut Shop, number: &str, print: bool) -> (String, u32) {
+    let number = number.to_owned();
+    let command = if print {
+        Command::ReprintReport { number }
+    } else {
+        Command::GetReport { number }
+    };
+    match shop.ok(command) {
+        Reply::Report(report) => (report.png_base64.expect("a picture"), report.copies),
+        Reply::Period(period) => (period.png_base64, period.copies),
+        other => panic!("no report: {other:?}"),
+    }
+}
+
+/// What was closed and acknowledged stays in the file of the stream that ended. It is found there, printed again as it
+/// was, and not undone.
+#[test]
+fn what_only_an_earlier_file_holds_is_listed_and_printed_again() {
+    let state = tempfile::tempdir().expect("a folder");
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.witness_in(state.path());
+    shop.reopen();
+    let mut sold = Vec::new();
+    for days in [8, 1, 1] {
+        shop.sign_in(MANAGER);
+        shop.ok(Command::OpenShift {
+            count: Vec::new(),
+            drawer: None,
+            approval: Some(testkit::shop::approval()),
+        });
+        sold.push(sell(&mut shop, BALL));
+        sold.push(sell(&mut shop, TEE));
+        shop.close_exact();
+        shop.advance_days(days);
+    }
+    let reports = ["Z1", "Z2", "D1", "M1"];
+    let before: Vec<_> = reports
+        .iter()
+        .map(|number| report(&mut shop, number, false))
+        .collect();
+    let (z1_copy, copies) = report(&mut shop, "Z1", true);
+    assert_eq!(copies, 1);
+    let listed = |shop: &mut Shop| match shop.ok(Command::ListReports { limit: None }) {
+        Reply::Reports { reports } => reports,
+        other => panic!("no reports: {other:?}"),
+    };
+    let rows = listed(&mut shop);
+    let balance = |shop: &mut Shop| match shop.ok(Command::TrialBalance {
+        number: Some("Z1".to_owned()),
+    }) {
+        Reply::Balance(balance) => balance,
+        other => panic!("no balance: {other:?}"),
+    };
+    let balanced = balance(&mut shop);
+    let head = shop.till().ledger().expect("a ledger").head();
+    shop.ledger_mut()
+        .write(|tx| tx.set_acked("hub", 1, head.seq, head.hash))
+        .expect("acknowledged");
+    // The server's stock holds all of it.
+    shop.set_stock("LM", &[(BALL, 7)]);
+    shop.close_till();
+    let copy = copy_of(shop.folder());
+    shop.reopen();
+    shop.sign_in(MANAGER);
+    shop.ok(Command::OpenShift {
+        count: Vec::new(),
+        drawer: None,
+        approval: Some(testkit::shop::approval()),
+    });
+    shop.close_till();
+    put_back(copy.path(), shop.folder());
+    shop.reopen();
+    let notice = shop.status().notice.expect("a notice");
+    assert_eq!(notice.reason, NoticeReason::RolledBack);
+    let book = shop.till().ledger().expect("a ledger");
+    assert!(book.z_report(1).expect("read").is_none(), "it stayed there");
+    assert!(book.receipt(&sold[0]).expect("read").is_none());
+
+    shop.sign_in(MANAGER);
+    assert_eq!(listed(&mut shop), rows);
+    assert_eq!(balance(&mut shop), balanced);
+    for (number, (picture, _)) in reports.iter().zip(&before) {
+        assert_eq!(&report(&mut shop, number, false).0, picture, "{number}");
+    }
+    let (again, copies) = report(&mut shop, "Z1", true);
+    assert_eq!(copies, 2, "the first copy was made before");
+    assert_ne!(again, z1_copy, "it says which copy it is");
+    assert_eq!(report(&mut shop, "Z2", true).1, 1);
+    assert_eq!(
+        shop.refused(Command::GetReport {
+            number: "Z9".to_owned()
+        })
+        .code,
+        RefusalCode::UnknownReport
+    );
+
+    shop.ok(Command::OpenShift {
+        count: Vec::new(),
+        drawer: None,
+        approval: Some(testkit::shop::approval()),
+    });
+    sold.push(sell(&mut shop, TEE));
+    let reverse = |number: &str| Command::ReverseSale {
+        number: number.to_owned(),
+        reason: "cassé".to_owned(),
+        approval: None,
+    };
+    assert_eq!(
+        shop.refused(reverse(&sold[0])).code,
+        RefusalCode::ShiftOfReceiptClosed
+    );
+    assert_eq!(
+        shop.refused(reverse("LM-01-XXXXX-2026-000001")).code,
+        RefusalCode::UnknownReceipt
+    );
+    for limit in [1, 3, 50] {
+        let Reply::Receipts { receipts } = shop.ok(Command::ListReceipts {
+            query: String::new(),
+            limit: Some(limit),
+        }) else {
+            panic!("receipts")
+        };
+        let numbers: Vec<&str> = receipts.iter().map(|row| row.number.as_str()).collect();
+        let newest: Vec<&str> = sold.iter().rev().map(String::as_str).collect();
+        let expected = newest.len().min(limit as usize);
+        assert_eq!(numbers, newest[..expected], "{limit}");
+    }
+    assert_sound(&shop);
+}
+
 #[test]
 fn a_damaged_ledger_is_kept_and_selling_goes_on() {
     let World {
