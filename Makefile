@@ -70,9 +70,9 @@ bench: ui ## Figures beside their baselines
 replay: setup ## A month of real receipts through four tills
 	@HANOUT_DATA="$(DATA)" cargo run --quiet --release -p tests --bin replay
 
-sim: ## Days of a chain in which everything goes wrong: SEEDS=100 SEED=1 TILLS=3 DAYS=2 BUSY=40
+sim: ## Days of a chain in which everything goes wrong: SEEDS=100 SEED=1 TILLS=3 DAYS=2 BUSY=40 ARGS=
 	@cargo run --quiet --release -p tests --bin sim -- --seeds $(or $(SEEDS),100) --seed $(or $(SEED),1) \
-		--tills $(or $(TILLS),3) --days $(or $(DAYS),2) --busy $(or $(BUSY),40)
+		--tills $(or $(TILLS),3) --days $(or $(DAYS),2) --busy $(or $(BUSY),40) $(ARGS)
 
 torture: ## Power cuts, failing disks, kills, flipped bits and random commands for MINUTES=20; SEED=1 repeats a run
 	@cargo build --quiet --release -p tests --bin torture --bin till-program

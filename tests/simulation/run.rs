@@ -45,6 +45,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// The command that plays a seed again, with everything that it was played with.
+fn again(seed: u64, size: Size, arguments: &Arguments) -> String {
+    let mut command = format!(
+        "make sim SEEDS=1 SEED={seed} TILLS={} DAYS={} BUSY={}",
+        size.tills, size.days, size.busy
+    );
+    if let Some(mutant) = arguments.mutant {
+        command.push_str(&format!(" ARGS='--mutant {mutant:?}'"));
+    }
+    command
+}
+
 fn run(arguments: &Arguments) -> Result<bool> {
     let size = Size {
         tills: arguments.tills.max(1),
@@ -65,11 +77,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
             Ok(outcome) => sum.add(&outcome),
             Err(error) => {
                 writeln!(out, "seed {seed} fails: {error:#}")?;
-                writeln!(
-                    out,
-                    "play it again: make sim SEEDS=1 SEED={seed} TILLS={} DAYS={} BUSY={}",
-                    size.tills, size.days, size.busy
-                )?;
+                writeln!(out, "play it again: {}", again(seed, size, arguments))?;
                 let failure =
                     simulation::shrink((seed, size, arguments.mutant), error, arguments.shrink);
                 writeln!(out, "{} steps are enough:", failure.steps.len())?;

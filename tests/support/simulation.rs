@@ -78,7 +78,7 @@ pub fn run(seed: u64, size: Size, mutant: Option<Mutant>) -> Result<Outcome> {
 /// # Errors
 /// What was broken.
 pub fn play(seed: u64, size: Size, steps: &[Step], mutant: Option<Mutant>) -> Result<Outcome> {
-    Chain::new(seed, size, mutant)?.play(steps)
+    Chain::new(seed, size, mutant, steps)?.play(steps)
 }
 
 /// Leaves out steps for as long as the rest still fails, at most `runs_max` times.

@@ -12,6 +12,7 @@ mod vfs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A change of a file, in the order SQLite asked for it. Names are relative to the disk's folder.
@@ -61,6 +62,9 @@ pub struct Fault {
     pub only: &'static str,
 }
 
+/// Disks on which somebody waits for a statement. While there are none, no statement is looked at.
+pub(crate) static WATCHED: AtomicUsize = AtomicUsize::new(0);
+
 #[derive(Default)]
 struct State {
     log: Option<Vec<Op>>,
@@ -70,6 +74,23 @@ struct State {
     fired: u64,
     /// Texts of the statements that began, while somebody wants them.
     statements: Option<Vec<String>>,
+    /// Counted in [`WATCHED`].
+    is_watched: bool,
+}
+
+impl State {
+    /// Call it after each change of `fault` and `statements`.
+    fn watch(&mut self) {
+        let of_statements = |fault: Fault| matches!(fault.kind, FaultKind::Abort | FaultKind::End);
+        let wanted = self.statements.is_some() || self.fault.is_some_and(of_statements);
+        if wanted && !self.is_watched {
+            WATCHED.fetch_add(1, Ordering::SeqCst);
+        }
+        if !wanted && self.is_watched {
+            WATCHED.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.is_watched = wanted;
+    }
 }
 
 /// One disk, as the VFS sees it.
@@ -120,6 +141,7 @@ impl Inner {
                     ..fault
                 });
                 state.calls = 0;
+                state.watch();
             }
             fault.kind
         })
@@ -258,12 +280,17 @@ impl MemDisk {
     /// Begins to note the statements that begin on any file of the disk; in the same order as the calls that
     /// [`FaultKind::Abort`] and [`FaultKind::End`] count for all files.
     pub fn trace(&self) {
-        self.inner.state().statements = Some(Vec::new());
+        let mut state = self.inner.state();
+        state.statements = Some(Vec::new());
+        state.watch();
     }
 
     /// Ends that; their texts. What a trigger runs is a comment.
     pub fn traced(&self) -> Vec<String> {
-        self.inner.state().statements.take().unwrap_or_default()
+        let mut state = self.inner.state();
+        let texts = state.statements.take().unwrap_or_default();
+        state.watch();
+        texts
     }
 
     /// Lets something go wrong from now on.
@@ -272,12 +299,14 @@ impl MemDisk {
         state.fault = Some(fault);
         state.calls = 0;
         state.fired = 0;
+        state.watch();
     }
 
     /// Ends the trouble; returns how often it struck.
     pub fn heal(&self) -> u64 {
         let mut state = self.inner.state();
         state.fault = None;
+        state.watch();
         state.fired
     }
 }
@@ -285,6 +314,8 @@ impl MemDisk {
 impl Drop for MemDisk {
     fn drop(&mut self) {
         vfs::unmount(&self.inner);
+        self.heal();
+        drop(self.traced());
         debug_assert!(self.folder.path().is_dir());
     }
 }

@@ -6,9 +6,9 @@
 //! | V2 | a projection is the fold of the set of events | `v2_stock_is_the_fold` | when all is quiet |
 //! | V3 | the server holds a prefix of each till's chain | `v3_acknowledged_prefix` | after every sync of the till |
 //! | V4 | nothing acknowledged is ever lost | `Chain::still_there`, `v10_sales_are_there_once` | after each restart of the till; when all is quiet |
-//! | V5 | escrow | `v5_no_till_owes`, [`Goods::never_oversold`](super::goods::Goods::never_oversold), `v5_free_is_explained` | after every step, the last one when all is quiet |
+//! | V5 | escrow | `v5_till_does_not_owe`, [`Goods::never_oversold`](super::goods::Goods::never_oversold), `v5_free_is_explained` | after every step, the last one when all is quiet |
 //! | V6 | no promise beyond what is free | `v6_promised_what_was_free` | after every promise |
-//! | V7 | feeds are the same on both sides | [`feeds_agree`] | when all is quiet |
+//! | V7 | feeds are the same on both sides | `v7_feeds_are_the_same` | when all is quiet |
 //! | V8 | cursors only go on | `v8_cursors_go_on` | after every sync of the till |
 //! | V9 | receipts, tenders and takings are one sum | `v9_takings_are_the_sales` | when all is quiet |
 //! | V10 | each event counts once | `v10_sales_are_there_once` | when all is quiet |
@@ -127,19 +127,18 @@ pub fn v3_acknowledged_prefix(chain: &Chain, index: usize) -> Result<()> {
     Ok(())
 }
 
-/// V5: a till never sells what it has no right to: its own books of rights are not below zero. Claimed after every step.
+/// V5: a till never sells what it has no right to: its own books of rights are not below zero. Claimed after every step
+/// of the till whose step it was, for no other can have changed; of all when all is quiet.
 ///
 /// # Errors
 /// Names the till.
-pub fn v5_no_till_owes(chain: &Chain) -> Result<()> {
-    for (index, node) in chain.nodes.iter().enumerate() {
-        for variant in &chain.strict {
-            let held = node.right(*variant, chain.now_ms())?.right;
-            ensure!(
-                held >= Quantity::ZERO,
-                "V5: till {index} owes {held:?} of {variant}"
-            );
-        }
+pub fn v5_till_does_not_owe(chain: &Chain, index: usize) -> Result<()> {
+    for variant in &chain.strict {
+        let held = chain.nodes[index].right(*variant, chain.now_ms())?.right;
+        ensure!(
+            held >= Quantity::ZERO,
+            "V5: till {index} owes {held:?} of {variant}"
+        );
     }
     Ok(())
 }
@@ -237,36 +236,29 @@ pub fn numbers_at(path: &Path) -> Result<BTreeSet<String>> {
     Ok(sales.map(|sale| sale.number.clone()).collect())
 }
 
-/// Whether every till holds the feeds as the server does.
+/// Feeds that a till has not read to the server's end, in words. What is in them is compared by [`everything`].
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn feeds_agree(chain: &Chain) -> Result<bool> {
-    Ok(feeds_that_differ(chain)?.is_empty())
-}
-
-/// Feeds that a till holds otherwise than the server, in words.
-///
-/// # Errors
-/// When a file cannot be read.
-pub fn feeds_that_differ(chain: &Chain) -> Result<Vec<String>> {
-    let mut differ = Vec::new();
-    let server = chain.with_hub(|hub| Ok(hub.verify()?))?;
+pub fn feeds_behind(chain: &Chain) -> Result<Vec<String>> {
+    let conn = rusqlite::Connection::open(chain.hub_path())?;
+    let mut statement = conn.prepare("SELECT feed, ver FROM feed")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let ends: BTreeMap<String, u64> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut behind = Vec::new();
     for (index, node) in chain.nodes.iter().enumerate() {
         let ledger = node.till()?.ledger().context("a ledger")?;
-        for (feed, report) in ledger.verify()?.feeds {
-            let Some(theirs) = server.feeds.get(&feed.to_string()) else {
-                bail!("the server has no feed {feed}");
-            };
-            if theirs.checksum != report.checksum {
-                differ.push(format!(
-                    "{feed} of till {index} at version {}, the server at {}",
-                    report.ver, theirs.ver
+        for (feed, cursor) in ledger.cursors()? {
+            let end = ends.get(&feed.to_string()).copied();
+            if end != Some(cursor.ver) {
+                behind.push(format!(
+                    "{feed} of till {index} at version {}, the server at {end:?}",
+                    cursor.ver
                 ));
             }
         }
     }
-    Ok(differ)
+    Ok(behind)
 }
 
 /// Looks at everything once all is quiet.
@@ -292,7 +284,8 @@ pub fn everything(chain: &mut Chain) -> Result<()> {
     v5_free_is_explained(chain)?;
     let fold = v2_stock_is_the_fold(&events)?;
     for index in 0..chain.nodes.len() {
-        till_is_sound(chain, index, &report.streams).with_context(|| format!("till {index}"))?;
+        till_is_sound(chain, index, &report).with_context(|| format!("till {index}"))?;
+        v5_till_does_not_owe(chain, index)?;
         stock_agrees(chain, index, &fold).with_context(|| format!("till {index}"))?;
     }
     Ok(())
@@ -373,19 +366,30 @@ fn v9_takings_are_the_sales(
 }
 
 /// A till's file holds, and its stream is at the server to its end.
-fn till_is_sound(
-    chain: &Chain,
-    index: usize,
-    server: &BTreeMap<String, sync_protocol::feed::HeadReport>,
-) -> Result<()> {
+fn till_is_sound(chain: &Chain, index: usize, server: &hub::VerifyReport) -> Result<()> {
     let ledger = chain.nodes[index].till()?.ledger().context("a ledger")?;
     let report = ledger.verify()?;
     ensure!(report.ok, "its file: {:?}", report.first_bad);
     for (stream, head) in &report.streams {
-        let theirs = server.get(&stream.to_string());
+        let theirs = server.streams.get(&stream.to_string());
         ensure!(
             theirs == Some(head),
             "stream {stream} ends at {head:?}, at the server at {theirs:?}"
+        );
+    }
+    v7_feeds_are_the_same(&report, server)
+}
+
+/// V7: the rows of each feed that a till follows add up to what those of the server add up to.
+fn v7_feeds_are_the_same(till: &ledger::VerifyReport, server: &hub::VerifyReport) -> Result<()> {
+    for (feed, report) in &till.feeds {
+        let theirs = server.feeds.get(&feed.to_string());
+        let theirs = theirs.with_context(|| format!("the server has no feed {feed}"))?;
+        ensure!(
+            theirs.checksum == report.checksum,
+            "V7: {feed} at version {} is another than the server's at {}",
+            report.ver,
+            theirs.ver
         );
     }
     Ok(())

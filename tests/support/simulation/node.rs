@@ -36,15 +36,18 @@ pub struct Machine {
     /// Disk.
     pub disk: MemDisk,
     base: Snapshot,
+    /// Its power may be cut: what happens on the disk is written down.
+    is_recorded: bool,
 }
 
 impl Machine {
-    /// A disk that is recorded from now on.
-    pub fn new(seed: u64) -> Machine {
+    /// An empty disk, whose power is cut at some time, or never.
+    pub fn new(seed: u64, is_recorded: bool) -> Machine {
         let disk = MemDisk::new(seed);
         let mut machine = Machine {
-            base: disk.snapshot(),
+            base: Snapshot::default(),
             disk,
+            is_recorded,
         };
         machine.rebase();
         machine
@@ -52,12 +55,14 @@ impl Machine {
 
     /// Everything so far counts as durable: files were renamed, which the record does not tell.
     pub fn rebase(&mut self) {
-        self.base = self.disk.snapshot();
-        self.disk.record();
+        if self.is_recorded {
+            self.base = self.disk.snapshot();
+            self.disk.record();
+        }
     }
 
     /// What the files are after the power was cut, or after the program ended when nothing is given. Call it while the
-    /// files are still open; [`Machine::start_from`] follows once they are closed.
+    /// files are still open; [`MemDisk::restore`] follows once they are closed.
     pub fn left_by(&self, cut: Option<Survival>, rng: &mut Rng) -> Snapshot {
         let now = self.disk.snapshot();
         let log = self.disk.recorded();
@@ -87,12 +92,6 @@ impl Machine {
     /// What the files were when the record began.
     pub fn start(&self) -> Snapshot {
         self.base.clone()
-    }
-
-    /// Puts these files there and records from here on.
-    pub fn start_from(&mut self, files: &Snapshot) {
-        self.disk.restore(files);
-        self.rebase();
     }
 }
 
@@ -157,15 +156,15 @@ pub struct Node {
 }
 
 impl Node {
-    /// A device with an empty disk.
+    /// A device with an empty disk, which is recorded if its power is cut at some time.
     ///
     /// # Errors
     /// When it does not start.
-    pub fn new(shop: Shop, seed: u64, now_ms: i64) -> Result<Node> {
+    pub fn new(shop: Shop, seed: u64, is_recorded: bool, now_ms: i64) -> Result<Node> {
         let mut rng = Rng::new(seed);
         let engine = Engine::new(EngineConfig::new(APP, rng.next_u64()));
         let mut node = Node {
-            machine: Machine::new(seed),
+            machine: Machine::new(seed, is_recorded),
             shop,
             till: None,
             engine,
@@ -268,7 +267,8 @@ impl Node {
         };
         self.till = None;
         self.machine.disk.heal();
-        self.machine.start_from(&left);
+        // The start that follows records from there on.
+        self.machine.disk.restore(&left);
         if cut.is_some() {
             self.reboot(now_ms);
         }
@@ -303,7 +303,6 @@ impl Node {
         } else {
             self.machine.disk.replace(&files);
         }
-        self.machine.rebase();
         self.put_back += 1;
         self.put_back_whole += u64::from(whole);
         self.rolled_back = whole && self.mutant != Some(Mutant::WitnessOff);
@@ -777,16 +776,12 @@ impl Node {
     ///
     /// # Errors
     /// Names the first that is missing.
-    pub fn has(&mut self, numbers: &[String], now_ms: i64) -> Result<()> {
+    pub fn has(&self, numbers: &[String]) -> Result<()> {
+        let ledger = self.till()?.ledger().context("a ledger")?;
         for number in numbers {
-            let command = Command::GetReceipt {
-                number: number.clone(),
-            };
-            let found = self.call(command, now_ms)?;
-            // Receipts are for those who are signed in.
             ensure!(
-                matches!(found, Answer::Ok(_)),
-                "an acknowledged sale is missing: {number}: {found:?}"
+                ledger.receipt(number)?.is_some(),
+                "an acknowledged sale is missing: {number}"
             );
         }
         Ok(())

@@ -6,11 +6,12 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use rusqlite::ffi;
 
-use super::vfs;
+use super::{WATCHED, vfs};
 
 /// Connections, by address, whose next commit is turned into a rollback.
 static REFUSED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
@@ -53,6 +54,9 @@ unsafe extern "C" fn opened(
 }
 
 unsafe extern "C" fn begins(_: c_uint, db: *mut c_void, _: *mut c_void, sql: *mut c_void) -> c_int {
+    if WATCHED.load(Ordering::SeqCst) == 0 {
+        return 0;
+    }
     let db = db.cast::<ffi::sqlite3>();
     // SAFETY: SQLite passes the connection of `opened` and the text of the statement.
     unsafe {
