@@ -13,6 +13,9 @@ use sync_protocol::sign;
 use crate::incidents::{incident, raise};
 use crate::store::{Store, StoreError, StoreResult, Tx};
 
+/// Key of the note that says when the epoch began.
+const EPOCH_BEGAN: &str = "epoch_began";
+
 /// What a tenant is made from.
 #[derive(Debug, Clone)]
 pub struct NewTenant {
@@ -168,12 +171,21 @@ pub(crate) fn start_epoch(
 ) -> StoreResult<u64> {
     let next = known.saturating_add(1);
     tx.set_meta("epoch", &next.to_string())?;
+    tx.set_meta(EPOCH_BEGAN, &now.wall_ms.to_string())?;
     let restored = IncidentRaised {
         story,
         ..incident(IncidentKind::ServerRestored)
     };
     raise(tx, identity, entropy, restored, now)?;
     Ok(next)
+}
+
+/// When the epoch began, by the server's clock in milliseconds; 0 for one that began before this was kept.
+pub(crate) fn epoch_began(tx: &Tx<'_>) -> StoreResult<i64> {
+    match tx.meta(EPOCH_BEGAN)? {
+        Some(_) => parsed(tx, EPOCH_BEGAN),
+        None => Ok(0),
+    }
 }
 
 pub(crate) fn epoch(tx: &Tx<'_>) -> StoreResult<u64> {

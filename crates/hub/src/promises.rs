@@ -14,7 +14,7 @@ use sync_protocol::DeviceStatus;
 use crate::incidents::look_at;
 use crate::lifecycle::{Hub, Identity, epoch};
 use crate::office::variant_by_id;
-use crate::rights::{is_open, standing, streams_at};
+use crate::rights::{Gate, standing, streams_at};
 use crate::shops::from_row;
 use crate::store::{Place, PromiseRow, StoreError, StoreResult, StreamRow, Tx};
 
@@ -174,7 +174,7 @@ impl Hub {
             }
             let mut short = Vec::new();
             for (place, asked) in &demand {
-                if !is_open(tx, &place.1)? {
+                if !Gate::at(tx, &place.1)?.lets(tx, place)? {
                     return Err(PromiseError::Stopped);
                 }
                 let Some(available) = available(tx, identity, place, now)? else {

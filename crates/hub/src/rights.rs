@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::catalog::Variant;
 use domain::entropy::Entropy;
 use domain::escrow::{self, Rights, Tally, grant_message, target, wants_more};
-use domain::event::{ALL_ZONES, Fact, MAIN_ZONE, RightsLine, RightsMoved, StreamPos};
+use domain::event::{ALL_ZONES, Fact, IncidentKind, MAIN_ZONE, RightsLine, RightsMoved, StreamPos};
 use domain::ids::{LocationId, StoreId, StreamId, TillId, VariantId};
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef, Moved};
@@ -18,7 +18,8 @@ use sync_protocol::{FeedName, Grant, Recall, SyncRequest, sign};
 
 use crate::accept::ANCHOR_AHEAD_MS_MAX;
 use crate::fold::{Fold, FoldError, Origin, each_folded};
-use crate::lifecycle::{Hub, Identity, epoch};
+use crate::incidents::incident;
+use crate::lifecycle::{Hub, Identity, epoch, epoch_began};
 use crate::own_stream::append;
 use crate::shops::{AdminError, from_row, unknown};
 use crate::store::{
@@ -276,13 +277,8 @@ fn is_reclaimed(
     if seal.wall <= end {
         return Ok(false);
     }
-    let key = |zone: &str| StockKey {
-        variant: place.0,
-        location: place.1.clone(),
-        zone: zone.to_owned(),
-    };
     // Anchors of the main zone hold those of the whole location.
-    let counts = tx.anchors(&key(MAIN_ZONE))?;
+    let counts = tx.anchors(&main_shelf(place))?;
     // Only the count that the stock stands on: one that another beats says nothing of what is there.
     Ok(stock::winner(&counts)
         .is_some_and(|count| count.at.stream != stream && knew_of(count, seal.wall)))
@@ -399,20 +395,75 @@ fn store_of(tx: &Tx<'_>, location: &LocationId) -> StoreResult<Option<StoreId>> 
         .and_then(|(_, store)| store))
 }
 
-/// Whether strict variants may be granted and promised at a location. After a restore nobody knows what was granted
-/// since the backup, until every stream has said what it holds and how far it has come, and all of that is here.
-pub(crate) fn is_open(tx: &Tx<'_>, location: &LocationId) -> StoreResult<bool> {
-    let epoch = epoch(tx)?;
-    if epoch <= 1 {
-        return Ok(true);
-    }
-    for row in streams_at(tx, location)? {
-        let reported = tx.epoch_report(row.stream)?;
-        if !reported.is_some_and(|(of, head)| of == epoch && head <= row.head_seq) {
-            return Ok(false);
+/// What a restored server must hear before strict variants are granted and promised again at a location: what was
+/// granted since the backup it does not know.
+pub(crate) enum Gate {
+    /// Somebody has not said what it holds and how far it has come, or nobody has said that the list of devices is
+    /// complete.
+    Shut,
+    /// Everybody who could be heard was heard. These streams were sealed instead, when their last leases had ended: each
+    /// place opens when it was counted by somebody who knew of it.
+    Counted(Vec<(StreamId, i64)>),
+}
+
+impl Gate {
+    pub fn at(tx: &Tx<'_>, location: &LocationId) -> StoreResult<Gate> {
+        let epoch = epoch(tx)?;
+        if epoch <= 1 {
+            return Ok(Gate::Counted(Vec::new()));
         }
+        // A device that was enrolled after the backup is not known here, and may hold rights.
+        if tx.has_open_incident(&incident(IncidentKind::ServerRestored))? {
+            return Ok(Gate::Shut);
+        }
+        let Some(store) = store_of(tx, location)? else {
+            return Ok(Gate::Counted(Vec::new()));
+        };
+        let began = epoch_began(tx)?;
+        let mut counted = Vec::new();
+        for row in tx.streams()? {
+            if row.store.as_ref() != Some(&store) {
+                continue;
+            }
+            let reported = tx.epoch_report(row.stream)?;
+            if reported.is_some_and(|(of, head)| of == epoch && head <= row.head_seq) {
+                continue;
+            }
+            match tx.seal(row.stream)? {
+                // Nothing was granted to it after the backup.
+                Some(seal) if seal.wall < began => {}
+                // The backup does not know its last leases, so the longest counts.
+                Some(seal) if seal.wall > began.saturating_add(LEASE_MS) => {
+                    counted.push((row.stream, seal.wall));
+                }
+                _ => return Ok(Gate::Shut),
+            }
+        }
+        Ok(Gate::Counted(counted))
     }
-    Ok(true)
+
+    /// Whether a variant may be granted and promised there.
+    pub fn lets(&self, tx: &Tx<'_>, place: &Place) -> StoreResult<bool> {
+        let Gate::Counted(sealed) = self else {
+            return Ok(false);
+        };
+        if sealed.is_empty() {
+            return Ok(true);
+        }
+        let counts = tx.anchors(&main_shelf(place))?;
+        let standing = stock::winner(&counts);
+        Ok(sealed.iter().all(|(stream, wall)| {
+            standing.is_some_and(|count| count.at.stream != *stream && knew_of(count, *wall))
+        }))
+    }
+}
+
+fn main_shelf(place: &Place) -> StockKey {
+    StockKey {
+        variant: place.0,
+        location: place.1.clone(),
+        zone: MAIN_ZONE.to_owned(),
+    }
 }
 
 /// Whether somebody shows a grant of this epoch or a later one that this server signed and knows nothing of.
@@ -500,7 +551,7 @@ pub(crate) fn answer(
             tx.put_want(stream, &place, want.quantity, now.wall_ms)?;
         }
     }
-    if tx.epoch_report(stream)?.is_some() && is_open(tx, location)? {
+    if tx.epoch_report(stream)?.is_some() {
         desk.grant(&row, location)?;
     }
     Ok(RightsReply {
@@ -577,12 +628,19 @@ impl Desk<'_, '_> {
     /// Gives out what is due at a location, to all who share in it at once, so that the order in which they call
     /// plays no part.
     fn grant(&mut self, caller: &StreamRow, location: &LocationId) -> StoreResult<()> {
+        let gate = Gate::at(self.tx, location)?;
+        if matches!(gate, Gate::Shut) {
+            return Ok(());
+        }
         let claimants = self.claimants(caller, location)?;
         let waited_for = waited_at(self.tx, location)?;
         let mut lines: BTreeMap<StreamId, Vec<RightsLine>> = BTreeMap::new();
         let lease_end = self.now.wall_ms.saturating_add(LEASE_MS);
         for variant in self.tx.strict_at(location)?.into_iter().take(PLACES_MAX) {
             let place = (variant, location.clone());
+            if !gate.lets(self.tx, &place)? {
+                continue;
+            }
             let standing = standing_beside(self.tx, self.identity.stream, &place, &waited_for)?;
             for (stream, units) in self.shares(&claimants, &place, &standing)? {
                 let known = self.total(&place, stream)?;

@@ -97,7 +97,11 @@ impl Player {
     fn take(&mut self, reply: &SyncReply) {
         self.epoch = reply.epoch;
         for grant in &reply.grants {
-            self.seen.insert(grant.line.variant, grant.clone());
+            let known = self.seen.get(&grant.line.variant);
+            // A restored server may know of less than a till holds.
+            if known.is_none_or(|known| known.line.total <= grant.line.total) {
+                self.seen.insert(grant.line.variant, grant.clone());
+            }
         }
         if !reply.counts.is_empty() {
             self.till.append(&Fact::CountLearned(CountLearned {
@@ -780,11 +784,106 @@ fn a_restored_server_grants_and_promises_nothing_before_every_stream_has_spoken(
     first.sync(&mut world);
     assert_eq!(outstanding(&world, ticket), 3);
     assert_eq!(first.seen[&ticket].epoch, 2, "signed anew");
-    // The second was enrolled since the backup and is not known here; as soon as a stream of its is, it is waited for.
-    assert!(promise(&mut world, 2, &[(ticket, "LM", 2)]));
-    assert!(kinds(&world).contains(&IncidentKind::ServerRestored));
+    // The second was enrolled since the backup and is not known here: somebody must say that the list of devices is
+    // complete.
+    let asked = promise_of(2, &[(ticket, "LM", 2)]);
+    let refused = world.hub.promise(&asked, &now());
+    assert!(matches!(refused, Err(PromiseError::Stopped)));
     let unknown = second.try_sync(&mut world);
     assert!(unknown.is_err(), "its device has to enrol again");
+    devices_are_complete(&mut world);
+    assert!(promise(&mut world, 2, &[(ticket, "LM", 2)]));
+    world.assert_verified();
+}
+
+/// Head office has looked at the list of devices after a restore.
+fn devices_are_complete(world: &mut World) {
+    let open = world.hub.incidents(true, 100).expect("incidents");
+    let restored = open
+        .iter()
+        .find(|line| line.kind == IncidentKind::ServerRestored)
+        .expect("the incident of the restore");
+    let note = "every till is on the list";
+    world
+        .hub
+        .resolve_incident(restored.incident, note, &now())
+        .expect("resolved");
+}
+
+#[test]
+fn after_a_restore_a_till_that_stays_silent_is_sealed_late_and_counted() {
+    let mut world = world();
+    let ticket = world.variant("TIC");
+    let mut first = player(&mut world, "01", 10);
+    let second = player(&mut world, "02", 20);
+    world.hub.raise_epoch(&now()).expect("epoch");
+    world.hub.confirm_promises(&[], &now()).expect("confirm");
+    devices_are_complete(&mut world);
+    first.settle(&mut world);
+    let refused = |world: &mut World, ms: i64| {
+        let asked = promise_of(3, &[(ticket, "LM", 1)]);
+        let answer = world.hub.promise(&asked, &at(ms));
+        matches!(answer, Err(PromiseError::Stopped))
+    };
+    assert!(refused(&mut world, 2_000), "one till has not spoken");
+    let seal = |world: &mut World, ms: i64| {
+        world
+            .hub
+            .seal_stream(second.till.stream, SealReason::Lost, &at(ms))
+            .expect("sealed");
+    };
+    let count = |world: &mut World, first: &mut Player, ms: i64| {
+        first.ms = ms;
+        let knows = [(first.till.stream, first.till.head())];
+        first.count(ticket, 2, ms, &knows);
+        first.settle(world);
+    };
+    // A seal is no report: the till may hold a right that the backup does not know, under a lease that still runs.
+    seal(&mut world, 3_000);
+    assert!(refused(&mut world, 4_000));
+    count(&mut world, &mut first, 3_000 + 2 * RECLAIM_MARGIN_MS);
+    assert!(refused(&mut world, 4_000 + 2 * RECLAIM_MARGIN_MS));
+    assert_eq!(first.seen[&ticket].line.total, units(2), "no grant either");
+    // When the longest lease has ended it is sealed again; a count from before does not know of that.
+    let late = LEASE_MS + 10_000;
+    seal(&mut world, late);
+    assert!(refused(&mut world, late + 1_000));
+    let counted = late + 2 * RECLAIM_MARGIN_MS;
+    count(&mut world, &mut first, counted);
+    assert!(!refused(&mut world, counted + 1_000), "that one does");
+    // Another variant was not counted.
+    let one = world.variant("ONE");
+    let asked = promise_of(4, &[(one, "LM", 1)]);
+    let answer = world.hub.promise(&asked, &at(counted));
+    assert!(matches!(answer, Err(PromiseError::Stopped)));
+    world.assert_verified();
+}
+
+#[test]
+fn a_till_that_was_sealed_before_the_backup_is_not_waited_for() {
+    let mut world = world();
+    let ticket = world.variant("TIC");
+    let mut first = player(&mut world, "01", 10);
+    let second = player(&mut world, "02", 20);
+    let reason = SealReason::Retired;
+    world
+        .hub
+        .seal_stream(second.till.stream, reason, &now())
+        .expect("sealed");
+    world.hub.raise_epoch(&at(1_000)).expect("epoch");
+    world
+        .hub
+        .confirm_promises(&[], &at(1_000))
+        .expect("confirm");
+    devices_are_complete(&mut world);
+    first.ms = 2_000;
+    first.settle(&mut world);
+    let asked = promise_of(3, &[(ticket, "LM", 1)]);
+    let answer = world.hub.promise(&asked, &at(3_000)).expect("an answer");
+    assert!(
+        matches!(answer, PromiseAnswer::Promised { .. }),
+        "{answer:?}"
+    );
     world.assert_verified();
 }
 

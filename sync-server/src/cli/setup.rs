@@ -93,7 +93,10 @@ pub(super) fn tenant(context: &Context, command: TenantCommand) -> anyhow::Resul
                 .hub(&tenant.tenant)?
                 .raise_epoch(&context.now)?;
             Output::new(
-                format!("epoch {epoch}; tills send again what this file lost\n"),
+                format!(
+                    "epoch {epoch}; tills send again what this file lost. Strict articles wait until the incident of the \
+                     restore is resolved: see first that every till in use is listed\n"
+                ),
                 json!({ "ok": true, "epoch": epoch }),
             )
         }

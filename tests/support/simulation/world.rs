@@ -9,8 +9,8 @@ use domain::catalog::StockClass;
 use domain::config::{Role, StaffMember};
 use domain::entropy::Entropy;
 use domain::event::{
-    CountReason, Counted, Fact, GoodsLine, GoodsReceived, MAIN_ZONE, OrderPicked, SealReason,
-    StockCounted,
+    CountReason, Counted, Fact, GoodsLine, GoodsReceived, IncidentKind, MAIN_ZONE, OrderPicked,
+    SealReason, StockCounted,
 };
 use domain::ids::{
     DocumentId, LocationId, PromiseId, StoreId, StreamId, TaxCategory, TenantId, TillId, UserId,
@@ -796,6 +796,18 @@ impl Chain {
         Ok(())
     }
 
+    /// Somebody has looked at the list of devices: all were enrolled before any backup was made.
+    fn confirm_devices(&mut self, now: &Now) -> Result<()> {
+        self.with_hub(|hub| {
+            for line in hub.incidents(true, u32::MAX)? {
+                if line.kind == IncidentKind::ServerRestored {
+                    hub.resolve_incident(line.incident, "every till is on the list", now)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     fn restore_server(&mut self) -> Result<()> {
         let Some(backup) = self.backup.clone().filter(|_| self.sealed.is_empty()) else {
             return Ok(());
@@ -807,6 +819,7 @@ impl Chain {
             self.with_hub(|hub| Ok(hub.raise_epoch(&now)?))?;
         }
         self.confirm()?;
+        self.confirm_devices(&now)?;
         // A till whose files were put back has lost what only the server knew, and one that broke a stream off does not
         // send again what was acknowledged of it.
         let known = check::numbers_at(&self.hub_path())?;

@@ -286,6 +286,7 @@ function IncidentList() {
         <h2>{t(('kind_' + row.kind) as Key)}</h2>
         <p>{row.sku ? <span>{row.quantity !== null ? <Qty of={row.quantity} /> : null}{' × '}<Ltr>{row.sku}</Ltr>{' · '}</span> : null}{row.location ? <span>{nameOf(page.stores[row.location] || { fr: row.location })}{' · '}</span> : null}{row.till ? <span><Author of={row} />{' · '}</span> : null}<span class="quiet">{minuteOf(row.raised)}</span></p>
         {row.story.length ? <ol class="quiet" aria-label={t('incident_story')}>{row.story.map((at) => <li key={at.stream + at.seq}>{at.wall !== null ? minuteOf(at.wall) : null}{' '}<Author of={at} />{' '}<EventName of={at} /></li>)}</ol> : null}
+        {row.note === null && row.kind === 'server_restored' ? <p class="alert">{t('hint_server_restored')}</p> : null}
         {row.note === null ? <Resolve row={row} done={setLeft} /> : <p><b>{t('incident_done')}</b>{' '}<span dir="auto">{row.note}</span>{' '}{row.resolved !== null ? <span class="quiet">{minuteOf(row.resolved)}</span> : null}</p>}</article>)}</div></div>}
   </section>;
 }
