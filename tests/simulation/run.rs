@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Parser;
-use support::simulation::{self, Mutant, Outcome, Size};
+use support::simulation::{self, Mutant, Outcome, Setup, Size};
 
 /// Days of a chain in which everything goes wrong, by seed.
 #[derive(Debug, Parser)]
@@ -30,9 +30,15 @@ struct Arguments {
     /// How often a failing list is played again to make it shorter.
     #[arg(long, default_value_t = 200)]
     shrink: u32,
-    /// A mechanism to switch off: the run is then to fail.
+    /// A mechanism to switch off: some seed is then to fail.
     #[arg(long)]
     mutant: Option<Mutant>,
+    /// On real files in a temporary folder, instead of disks in memory.
+    #[arg(long)]
+    on_disk: bool,
+    /// Goes on after a seed that fails, and makes no list shorter.
+    #[arg(long)]
+    keep_going: bool,
     /// Only prints the steps of the first seed.
     #[arg(long)]
     plan: bool,
@@ -51,8 +57,13 @@ fn again(seed: u64, size: Size, arguments: &Arguments) -> String {
         "make sim SEEDS=1 SEED={seed} TILLS={} DAYS={} BUSY={}",
         size.tills, size.days, size.busy
     );
-    if let Some(mutant) = arguments.mutant {
-        command.push_str(&format!(" ARGS='--mutant {mutant:?}'"));
+    let mutant = arguments
+        .mutant
+        .map(|mutant| format!("--mutant {mutant:?}"));
+    let on_disk = arguments.on_disk.then(|| "--on-disk".to_owned());
+    let more: Vec<String> = mutant.into_iter().chain(on_disk).collect();
+    if !more.is_empty() {
+        command.push_str(&format!(" ARGS='{}'", more.join(" ")));
     }
     command
 }
@@ -70,16 +81,25 @@ fn run(arguments: &Arguments) -> Result<bool> {
         }
         return Ok(true);
     }
+    let setup = Setup {
+        size,
+        mutant: arguments.mutant,
+        on_files: arguments.on_disk,
+    };
     let mut sum = Outcome::default();
+    let mut failed = 0_u64;
     let started = Instant::now();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
-        match simulation::run(seed, size, arguments.mutant) {
+        match simulation::run(seed, setup) {
             Ok(outcome) => sum.add(&outcome),
             Err(error) => {
                 writeln!(out, "seed {seed} fails: {error:#}")?;
                 writeln!(out, "play it again: {}", again(seed, size, arguments))?;
-                let failure =
-                    simulation::shrink((seed, size, arguments.mutant), error, arguments.shrink);
+                if arguments.keep_going {
+                    failed += 1;
+                    continue;
+                }
+                let failure = simulation::shrink(seed, setup, error, arguments.shrink);
                 writeln!(out, "{} steps are enough:", failure.steps.len())?;
                 for step in &failure.steps {
                     writeln!(out, "  {step:?}")?;
@@ -92,8 +112,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let seconds = started.elapsed().as_secs_f64();
     writeln!(
         out,
-        "{} seeds, {} steps, {} till-days, {} sales, {} strict sales and {} refused, {} promises, {} requests, {} new \
-         streams: all rules held in {seconds:.0} s \
+        "{} seeds, {failed} failed, {} steps, {} till-days, {} sales, {} strict sales and {} refused, {} promises, {} requests, {} new \
+         streams in {seconds:.0} s \
          ({:.0} till-days a minute)",
         arguments.seeds,
         sum.steps,
@@ -106,5 +126,5 @@ fn run(arguments: &Arguments) -> Result<bool> {
         sum.new_streams,
         sum.till_days as f64 * 60.0 / seconds.max(0.001),
     )?;
-    Ok(true)
+    Ok(failed == 0)
 }

@@ -1,13 +1,13 @@
 //! The simulation, bounded: a few seeds of every size, and the lists of steps that once broke a rule.
 
-use support::simulation::{self, MUTANTS, Mutant, Size, Step, play};
+use support::simulation::{self, MUTANTS, Mutant, Setup, Size, Step, play};
 use testkit::disk::crash::SURVIVALS;
 
 #[test]
 fn seeds_hold() {
     let mut sum = simulation::Outcome::default();
     for seed in 1..=6 {
-        match simulation::run(seed, Size::SMALL, None) {
+        match simulation::run(seed, Size::SMALL.into()) {
             Ok(outcome) => sum.add(&outcome),
             Err(error) => {
                 panic!("seed {seed}: {error:#}; `make sim SEEDS=1 SEED={seed}` plays it again")
@@ -55,9 +55,34 @@ const ONCE_BROKEN: &[(&str, u64, &[Step])] = &[
 #[test]
 fn what_was_broken_once_holds() {
     for (rule, seed, steps) in ONCE_BROKEN {
-        if let Err(error) = play(*seed, Size::SMALL, steps, None) {
+        if let Err(error) = play(*seed, Size::SMALL.into(), steps) {
             panic!("{rule}: {error:#}");
         }
+    }
+}
+
+/// A seed on real files, where locks, renames and syncs are the system's.
+#[test]
+fn seeds_hold_on_real_files() {
+    let setup = Setup {
+        on_files: true,
+        ..Size {
+            busy: 20,
+            ..Size::SMALL
+        }
+        .into()
+    };
+    for seed in [3, 8] {
+        if let Err(error) = simulation::run(seed, setup) {
+            panic!("seed {seed} on real files: {error:#}");
+        }
+    }
+}
+
+fn without(mutant: Mutant) -> Setup {
+    Setup {
+        mutant: Some(mutant),
+        ..Size::SMALL.into()
     }
 }
 
@@ -129,10 +154,10 @@ fn every_mutant_is_caught() {
     for mutant in MUTANTS {
         let steps = need_of(mutant);
         let caught = (1..=SEEDS_MAX).any(|seed| {
-            if let Err(error) = play(seed, Size::SMALL, &steps, None) {
+            if let Err(error) = play(seed, Size::SMALL.into(), &steps) {
                 panic!("without {mutant:?}, seed {seed}: {error:#}");
             }
-            play(seed, Size::SMALL, &steps, Some(mutant)).is_err()
+            play(seed, without(mutant), &steps).is_err()
         });
         assert!(caught, "{mutant:?} broke no rule in {SEEDS_MAX} seeds");
     }

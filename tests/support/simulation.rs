@@ -65,31 +65,48 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// Plays one seed, with a mechanism switched off if one is named.
+/// How seeds are played.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// How large the chain is.
+    pub size: Size,
+    /// A mechanism that is switched off.
+    pub mutant: Option<Mutant>,
+    /// On real files instead of disks in memory: slower, and no disk fails there.
+    pub on_files: bool,
+}
+
+impl From<Size> for Setup {
+    fn from(size: Size) -> Setup {
+        Setup {
+            size,
+            mutant: None,
+            on_files: false,
+        }
+    }
+}
+
+/// Plays one seed.
 ///
 /// # Errors
 /// What was broken, after how many steps.
-pub fn run(seed: u64, size: Size, mutant: Option<Mutant>) -> Result<Outcome> {
-    play(seed, size, &plan(seed, size), mutant)
+pub fn run(seed: u64, setup: Setup) -> Result<Outcome> {
+    play(seed, setup, &plan(seed, setup.size))
 }
 
 /// Plays these steps under a seed.
 ///
 /// # Errors
 /// What was broken.
-pub fn play(seed: u64, size: Size, steps: &[Step], mutant: Option<Mutant>) -> Result<Outcome> {
-    Chain::new(seed, size, mutant, steps)?.play(steps)
+pub fn play(seed: u64, setup: Setup, steps: &[Step]) -> Result<Outcome> {
+    Chain::new(seed, setup, steps)?.play(steps)
 }
 
 /// Leaves out steps for as long as the rest still fails, at most `runs_max` times.
-pub fn shrink(
-    (seed, size, mutant): (u64, Size, Option<Mutant>),
-    error: Error,
-    runs_max: u32,
-) -> Failure {
+pub fn shrink(seed: u64, setup: Setup, error: Error, runs_max: u32) -> Failure {
     let mut failure = Failure {
         seed,
-        steps: plan(seed, size),
+        steps: plan(seed, setup.size),
         error,
     };
     let mut runs = 0;
@@ -101,7 +118,7 @@ pub fn shrink(
             let mut steps = failure.steps.clone();
             steps.drain(from..(from + chunk).min(failure.steps.len()));
             runs += 1;
-            match play(seed, size, &steps, mutant) {
+            match play(seed, setup, &steps) {
                 Err(error) => {
                     failure.steps = steps;
                     failure.error = error;

@@ -200,6 +200,21 @@ impl MemDisk {
         vfs::NAME
     }
 
+    /// A folder of real files on the system's disk: nothing is recorded there and nothing fails, and every sync is one.
+    /// It is removed with this.
+    ///
+    /// # Panics
+    /// When no folder can be made.
+    pub fn on_files() -> MemDisk {
+        let folder = tempfile::tempdir().expect("a folder for the files");
+        let root = folder.path().canonicalize().expect("the folder is there");
+        let state = Mutex::default();
+        MemDisk {
+            inner: Arc::new(Inner { root, state }),
+            folder,
+        }
+    }
+
     /// The folder: give it to `Till::open_with`, or put a ledger into it.
     pub fn folder(&self) -> &Path {
         &self.inner.root

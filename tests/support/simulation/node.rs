@@ -40,10 +40,26 @@ pub struct Machine {
     is_recorded: bool,
 }
 
+/// What a machine's disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// In memory, for one whose power is never cut.
+    Memory,
+    /// In memory, and what happens on it is written down.
+    Recorded,
+    /// Real files: no power is cut, and nothing fails.
+    Files,
+}
+
 impl Machine {
-    /// An empty disk, whose power is cut at some time, or never.
-    pub fn new(seed: u64, is_recorded: bool) -> Machine {
-        let disk = MemDisk::new(seed);
+    /// An empty disk.
+    pub fn new(seed: u64, medium: Medium) -> Machine {
+        let is_recorded = medium == Medium::Recorded;
+        let disk = if medium == Medium::Files {
+            MemDisk::on_files()
+        } else {
+            MemDisk::new(seed)
+        };
         let mut machine = Machine {
             base: Snapshot::default(),
             disk,
@@ -66,7 +82,7 @@ impl Machine {
     pub fn left_by(&self, cut: Option<Survival>, rng: &mut Rng) -> Snapshot {
         let now = self.disk.snapshot();
         let log = self.disk.recorded();
-        let Some(survival) = cut else {
+        let Some(survival) = cut.filter(|_| self.is_recorded) else {
             return now;
         };
         let mut disk = CrashDisk::new(&self.base);
@@ -156,15 +172,15 @@ pub struct Node {
 }
 
 impl Node {
-    /// A device with an empty disk, which is recorded if its power is cut at some time.
+    /// A device with an empty disk.
     ///
     /// # Errors
     /// When it does not start.
-    pub fn new(shop: Shop, seed: u64, is_recorded: bool, now_ms: i64) -> Result<Node> {
+    pub fn new(shop: Shop, seed: u64, medium: Medium, now_ms: i64) -> Result<Node> {
         let mut rng = Rng::new(seed);
         let engine = Engine::new(EngineConfig::new(APP, rng.next_u64()));
         let mut node = Node {
-            machine: Machine::new(seed, is_recorded),
+            machine: Machine::new(seed, medium),
             shop,
             till: None,
             engine,

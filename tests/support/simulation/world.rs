@@ -31,12 +31,12 @@ use testkit::rng::Rng;
 use till::PendingWork;
 use till::door::{Answer, Command, JobResult};
 
-use super::Outcome;
 use super::check;
 use super::goods::{Goods, Order, Place, Proof, STRICT, UNIT};
 use super::mutant::Mutant;
-use super::node::{APP, Done, Machine, Node};
-use super::step::{Size, Step};
+use super::node::{APP, Done, Machine, Medium, Node};
+use super::step::Step;
+use super::{Outcome, Setup};
 use crate::groceries::{Month, catalogue_csv, sku};
 use crate::net::{Faults, Net};
 use crate::world::{CASA, CASHIER_PIN, MANAGER_PIN, MARSA, Shop, store_config, verifier};
@@ -97,13 +97,19 @@ impl Chain {
     ///
     /// # Errors
     /// When it cannot be set up.
-    pub fn new(seed: u64, size: Size, mutant: Option<Mutant>, steps: &[Step]) -> Result<Chain> {
+    pub fn new(seed: u64, setup: Setup, steps: &[Step]) -> Result<Chain> {
+        let Setup { size, mutant, .. } = setup;
+        let medium = |is_cut: bool| match (setup.on_files, is_cut) {
+            (true, _) => Medium::Files,
+            (false, true) => Medium::Recorded,
+            (false, false) => Medium::Memory,
+        };
         let cuts_server = |step: &Step| matches!(step, Step::ServerPowerCut(_));
         let is_cut = steps.iter().any(cuts_server) || mutant == Some(Mutant::AckBeforeCommit);
         let mut rng = Rng::new(seed);
         let clock = Arc::new(AtomicI64::new(START_MS));
         let now = server_now(START_MS);
-        let (server, spare_disk) = (Machine::new(seed, is_cut), MemDisk::new(seed));
+        let (server, spare_disk) = (Machine::new(seed, medium(is_cut)), MemDisk::new(seed));
         let tenant = |name: &str| -> Result<NewTenant> {
             Ok(NewTenant {
                 tenant: TenantId::new(name)?,
@@ -148,7 +154,7 @@ impl Chain {
             let cuts =
                 |step: &Step| matches!(step, Step::PowerCut(till, _) if till % size.tills == index);
             let number = format!("{:02}", index / 2 + 1);
-            chain.add_till(shop, &number, steps.iter().any(cuts))?;
+            chain.add_till(shop, &number, medium(steps.iter().any(cuts)))?;
         }
         chain.server.rebase();
         Ok(chain)
@@ -174,13 +180,13 @@ impl Chain {
         Ok((self.strict[article], LocationId::new(shop.code)?))
     }
 
-    fn add_till(&mut self, shop: Shop, number: &str, is_cut: bool) -> Result<()> {
+    fn add_till(&mut self, shop: Shop, number: &str, medium: Medium) -> Result<()> {
         let now = self.now_ms();
         let code = self.with_hub(|hub| {
             let (store, till) = (StoreId::new(shop.code)?, TillId::new(number)?);
             Ok(hub.issue_code(&store, &till, true, &server_now(now))?)
         })?;
-        let mut node = Node::new(shop, self.rng.next_u64(), is_cut, now)?;
+        let mut node = Node::new(shop, self.rng.next_u64(), medium, now)?;
         node.mutant = self.mutant;
         let server = "http://127.0.0.1:1".to_owned();
         let answer = node.call(Command::Enrol { server, code }, now)?;
