@@ -512,8 +512,8 @@ type Place = (VariantId, LocationId, String);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Shelf {
-    movements: BTreeMap<(StreamId, u64), (Hlc, Moved)>,
-    anchors: BTreeMap<(StreamId, u64), Anchor>,
+    movements: BTreeMap<EventRef, Moved>,
+    anchors: BTreeMap<EventRef, Anchor>,
 }
 
 /// A fold over a set of events, kept in memory.
@@ -521,20 +521,21 @@ struct Shelf {
 pub struct StockFold {
     shelves: BTreeMap<Place, Shelf>,
     learned: BTreeMap<StreamPos, BTreeMap<StreamId, u64>>,
-    aside: BTreeMap<(StockAccount, VariantId), BTreeMap<(StreamId, u64), Quantity>>,
+    aside: BTreeMap<(StockAccount, VariantId), BTreeMap<EventRef, Quantity>>,
 }
 
 impl StockFold {
-    /// Takes an event in. Repetition changes nothing.
+    /// Takes an event in. Repetition changes nothing. Where a stream forked two events have one number, and both
+    /// happened: their clocks tell them apart.
     pub fn add(&mut self, event: &EventRef, fact: &Fact) {
-        let key = (event.stream, event.seq);
+        let key = *event;
         for movement in movements(fact) {
             let place = (movement.variant, movement.location, movement.zone);
             self.shelves
                 .entry(place)
                 .or_default()
                 .movements
-                .insert(key, (event.hlc, movement.moved));
+                .insert(key, movement.moved);
         }
         let mut aside: BTreeMap<_, i128> = BTreeMap::new();
         for posting in crate::posting::stock_postings(fact) {
@@ -649,14 +650,7 @@ impl StockFold {
     ) -> impl Iterator<Item = (EventRef, Moved)> {
         let shelf = self.shelf(variant, location, zone);
         let movements = shelf.into_iter().flat_map(|shelf| &shelf.movements);
-        movements.map(|((stream, seq), (hlc, moved))| {
-            let event = EventRef {
-                stream: *stream,
-                seq: *seq,
-                hlc: *hlc,
-            };
-            (event, *moved)
-        })
+        movements.map(|(event, moved)| (*event, *moved))
     }
 
     /// Counts of the zone, and those of the whole location: what they found lies in the main zone, and the others

@@ -398,6 +398,16 @@ fn random_events(chance: &mut Chance) -> Vec<(EventRef, Fact)> {
 }
 
 #[test]
+fn both_branches_of_a_forked_stream_happened() {
+    let events = [
+        (at(1, 2, 10), received(shelf(5), None)),
+        (at(1, 3, 20), adjusted(AdjustReason::Theft, -1)),
+        (at(1, 3, 30), adjusted(AdjustReason::Theft, -2)),
+    ];
+    assert_eq!(on_hand(&fold(events.iter().chain(&events))), 2);
+}
+
+#[test]
 fn a_set_of_facts_has_one_answer() {
     for seed in 0..1_000 {
         let mut chance = Chance(seed);
