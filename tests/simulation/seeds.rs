@@ -137,6 +137,12 @@ fn need_of(mutant: Mutant) -> Vec<Step> {
             steps.extend([Step::Save(1), Step::Sell(1, 2, 1, 1)]);
             steps.extend([Step::PutBack(1, false), Step::Sell(1, 3, 1, 2)]);
         }
+        Mutant::HashCheckOff => {
+            steps.extend([Step::Save(1), Step::Sell(1, 2, 1, 1)]);
+            steps.extend(synced(1));
+            steps.extend([Step::RollBack(1), Step::Sell(1, 3, 1, 2)]);
+            steps.extend([Step::Sell(1, 4, 1, 1), Step::Sync(1)]);
+        }
         Mutant::TillNotDurable => {
             steps.extend([Step::Sell(1, 2, 1, 1), Step::PowerCut(1, SURVIVALS[0])]);
         }

@@ -250,13 +250,7 @@ impl MemDisk {
                 std::fs::remove_file(self.inner.root.join(name)).expect("removed");
             }
         }
-        for (name, bytes) in &snapshot.files {
-            let path = self.inner.root.join(name);
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent).expect("a folder");
-            }
-            std::fs::write(path, bytes).expect("written");
-        }
+        self.write(snapshot);
     }
 
     /// As [`MemDisk::restore`], with files of its own: what a copy of a disk, or a backup that was put back, is.
@@ -264,10 +258,23 @@ impl MemDisk {
     /// # Panics
     /// When a file cannot be written.
     pub fn replace(&self, snapshot: &Snapshot) {
-        for name in self.names() {
-            std::fs::remove_file(self.inner.root.join(name)).expect("removed");
+        // A file system may give the number of a file that is gone to the next one: so the old ones go last.
+        let aside = tempfile::tempdir_in(&self.inner.root).expect("a folder beside them");
+        for (count, name) in self.names().into_iter().enumerate() {
+            let to = aside.path().join(count.to_string());
+            std::fs::rename(self.inner.root.join(name), to).expect("moved");
         }
-        self.restore(snapshot);
+        self.write(snapshot);
+    }
+
+    fn write(&self, snapshot: &Snapshot) {
+        for (name, bytes) in &snapshot.files {
+            let path = self.inner.root.join(name);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).expect("a folder");
+            }
+            std::fs::write(path, bytes).expect("written");
+        }
     }
 
     /// Names of all files, SQLite's shared memory among them.

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
-use domain::ids::{EventId, LocationId, VariantId};
+use domain::ids::{EventId, LocationId, StreamId, VariantId};
 use hub::PromiseRequest;
+
+use super::node::SaleKey;
 
 /// Strict articles: the first of the catalogue.
 pub const STRICT: u64 = 3;
@@ -39,6 +41,8 @@ pub struct Order {
 pub struct Gone {
     /// Till.
     pub till: usize,
+    /// The stream that it wrote.
+    pub stream: StreamId,
     /// Receipt, or event.
     pub proof: Proof,
     /// What and where.
@@ -52,8 +56,8 @@ pub struct Gone {
 /// How it is found at the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// By the number of its receipt.
-    Number(String),
+    /// By its receipt.
+    Sale(SaleKey),
     /// By its event.
     Event(EventId),
 }
@@ -82,10 +86,17 @@ impl Goods {
     }
 
     /// Takes units off the shelf, or puts them back when `units` is below zero.
-    pub fn take(&mut self, till: usize, proof: Proof, place: &Place, units: i64) {
+    pub fn take(
+        &mut self,
+        (till, stream): (usize, StreamId),
+        proof: Proof,
+        place: &Place,
+        units: i64,
+    ) {
         *self.shelf.entry(place.clone()).or_default() -= units;
         self.gone.push(Gone {
             till,
+            stream,
             proof,
             place: place.clone(),
             units,

@@ -33,10 +33,12 @@ pub enum Mutant {
     TillNotDurable,
     /// The server answers before its disk has everything.
     AckBeforeCommit,
+    /// Nobody compares hashes: the server takes the number of an event for its content.
+    HashCheckOff,
 }
 
 /// Every mutant.
-pub const MUTANTS: [Mutant; 12] = [
+pub const MUTANTS: [Mutant; 13] = [
     Mutant::PnCounter,
     Mutant::DeltaGrants,
     Mutant::LeaseOnlyReclaim,
@@ -49,6 +51,7 @@ pub const MUTANTS: [Mutant; 12] = [
     Mutant::WitnessOff,
     Mutant::TillNotDurable,
     Mutant::AckBeforeCommit,
+    Mutant::HashCheckOff,
 ];
 
 impl std::str::FromStr for Mutant {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail, ensure};
 use domain::config::Role;
 use domain::entropy::Entropy;
-use domain::event::{Fact, RightsLine, StreamReason, TenderKind};
-use domain::ids::{EventId, LocationId, RequestId, SaleId, StreamId, UserId, VariantId};
+use domain::event::{Event, Fact, RightsLine, StreamReason, TenderKind};
+use domain::ids::{EventId, LocationId, RequestId, SaleId, StreamId, VariantId};
 use domain::quantity::Quantity;
 use domain::time::{Boot, Now};
 use ledger::OpenOptions;
@@ -17,7 +17,7 @@ use testkit::disk::crash::{CrashDisk, Survival};
 use testkit::disk::{Fault, MemDisk, Snapshot};
 use testkit::rng::Rng;
 use till::door::{
-    Answer, Approval, Command, CompletedView, RefusalCode, Reply, Request, TenderInput,
+    Answer, Approval, Command, CompletedView, GoodsInput, RefusalCode, Reply, Request, TenderInput,
 };
 use till::{Context, Safeguards, Till};
 
@@ -111,6 +111,9 @@ impl Machine {
     }
 }
 
+/// What a sale is found by, also where a machine that was set back gave its number once more: number, id, what was due.
+pub type SaleKey = (String, SaleId, i64);
+
 /// A sale or reversal that a till acknowledged.
 #[derive(Debug, Clone)]
 pub struct Done {
@@ -122,6 +125,13 @@ pub struct Done {
     pub total_minor: i64,
     /// Units of strict variants that left the shelf; below zero they came back.
     pub strict: BTreeMap<VariantId, i64>,
+}
+
+impl Done {
+    /// What it is found by.
+    pub fn key(&self) -> SaleKey {
+        (self.number.clone(), self.sale, self.total_minor)
+    }
 }
 
 /// A till.
@@ -144,8 +154,8 @@ pub struct Node {
     pub saved: Option<Snapshot>,
     /// How often older files were put back.
     pub put_back: u64,
-    /// How often the whole machine was put back, with the witness.
-    pub put_back_whole: u64,
+    /// Its machine was set back once, with the witness and its very files.
+    pub rolled_back_ever: bool,
     /// A stream was broken off while it ran, because the server had another history of it.
     pub broke_off: bool,
     /// Shifts opened.
@@ -159,14 +169,17 @@ pub struct Node {
     pub mutant: Option<Mutant>,
     /// The latest request.
     pub sent: Option<Outgoing>,
-    /// It was put back with its witness and has begun no new stream since: nothing tells it what it did before.
+    /// It was set back with its witness and its very files, and has begun no new stream since: nothing tells it what it
+    /// did before.
     pub rolled_back: bool,
-    /// What the server had folded of each stream into the stock that this till knows.
-    pub folded: BTreeMap<StreamId, u64>,
     /// Versions of the feeds that were read, and the epoch of that time.
     pub read_up_to: (u64, BTreeMap<FeedName, u64>),
-    /// Rights returned when the copy of its files was made.
+    /// The stream of the copy of its files.
+    pub stream_at_save: Option<StreamId>,
+    /// Rights that this stream had given back when the copy was made.
     pub given_at_save: BTreeMap<(VariantId, LocationId), i64>,
+    /// The most that it gave back by now.
+    pub given: BTreeMap<(VariantId, LocationId), i64>,
     /// How many goods had gone then, of all tills.
     pub gone_at_save: usize,
 }
@@ -191,7 +204,7 @@ impl Node {
             cable: true,
             saved: None,
             put_back: 0,
-            put_back_whole: 0,
+            rolled_back_ever: false,
             broke_off: false,
             shifts: 0,
             unanswered: Vec::new(),
@@ -200,9 +213,10 @@ impl Node {
             mutant: None,
             sent: None,
             rolled_back: false,
-            folded: BTreeMap::new(),
             read_up_to: (0, BTreeMap::new()),
+            stream_at_save: None,
             given_at_save: BTreeMap::new(),
+            given: BTreeMap::new(),
             gone_at_save: 0,
         };
         node.start(now_ms)?;
@@ -320,10 +334,9 @@ impl Node {
             self.machine.disk.replace(&files);
         }
         self.put_back += 1;
-        self.put_back_whole += u64::from(whole);
-        self.rolled_back = whole && self.mutant != Some(Mutant::WitnessOff);
+        self.rolled_back = whole && same_files && self.mutant != Some(Mutant::WitnessOff);
+        self.rolled_back_ever |= self.rolled_back;
         self.last = None;
-        self.folded.clear();
         self.read_up_to.1.clear();
         self.start(now_ms)
     }
@@ -563,7 +576,96 @@ impl Node {
         }
     }
 
-    /// Writes a fact about goods, as the stockroom does.
+    /// Goods come from a supplier; the event that says so.
+    ///
+    /// # Errors
+    /// When the till refuses: what was delivered is delivered.
+    pub fn receive(&mut self, variant: VariantId, units: i64, now_ms: i64) -> Result<EventId> {
+        self.ensure_open(now_ms)?;
+        let quantity = Quantity::units(units).context("a quantity")?;
+        let command = Command::ReceiveGoods {
+            lines: vec![GoodsInput { variant, quantity }],
+            zone: None,
+            reference: None,
+            included_in: None,
+            document: None,
+        };
+        self.ok(command, now_ms)?;
+        let (event, fact) = self.latest()?;
+        ensure!(
+            matches!(fact, Fact::GoodsReceived(_)),
+            "a delivery wrote {}",
+            fact.kind()
+        );
+        Ok(event)
+    }
+
+    /// The last event of the journal.
+    fn latest(&self) -> Result<(EventId, Fact)> {
+        let ledger = self.till()?.ledger().context("a ledger")?;
+        let stored = ledger.events(ledger.head().seq, 1, usize::MAX)?;
+        let event = Event::decode(&stored.first().context("an event")?.bytes)?;
+        Ok((event.id, event.fact()?))
+    }
+
+    /// Whether a count is under way.
+    ///
+    /// # Errors
+    /// When the till is down.
+    pub fn is_counting(&mut self, now_ms: i64) -> Result<bool> {
+        self.ensure_open(now_ms)?;
+        let answer = self.call(Command::GetStockCount {}, now_ms)?;
+        Ok(matches!(answer, Answer::Ok(_)))
+    }
+
+    /// Notes what was found, in a count that is begun if none is under way. What was noted before is forgotten.
+    ///
+    /// # Errors
+    /// When the till refuses.
+    pub fn look(&mut self, found: &[(VariantId, i64)], now_ms: i64) -> Result<()> {
+        if self.is_counting(now_ms)? {
+            self.ok(Command::DropStockCount {}, now_ms)?;
+        }
+        let begin = Command::StartStockCount {
+            zone: None,
+            document: None,
+        };
+        self.ok(begin, now_ms)?;
+        for (variant, units) in found {
+            let (variant, quantity) = (*variant, Quantity(units * super::goods::UNIT));
+            self.ok(Command::AddCounted { variant, quantity }, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the count that is under way.
+    ///
+    /// # Errors
+    /// When the till refuses.
+    pub fn finish_count(&mut self, now_ms: i64) -> Result<()> {
+        self.ensure_open(now_ms)?;
+        let approval = Some(self.manager(now_ms)?);
+        self.ok(Command::FinishStockCount { approval }, now_ms)?;
+        Ok(())
+    }
+
+    /// [`Mutant::CountKnowsAll`]: the count that was just written, once more, with another cut.
+    ///
+    /// # Errors
+    /// When the ledger refuses it.
+    pub fn count_all_knowing(&mut self, now_ms: i64) -> Result<()> {
+        let (_, Fact::StockCounted(mut count)) = self.latest()? else {
+            bail!("the last event is no count")
+        };
+        let own = self.stream()?;
+        let others = count.cut.iter_mut().filter(|(stream, _)| **stream != own);
+        others.for_each(|(_, seq)| *seq += 1_000_000);
+        count.document = None;
+        self.write(&Fact::StockCounted(count), now_ms)?;
+        Ok(())
+    }
+
+    /// Writes a fact for which the door has no command: goods handed over for an order.
     ///
     /// # Errors
     /// When the ledger refuses it.
@@ -573,14 +675,6 @@ impl Node {
         let ledger = self.till_mut()?.ledger_mut().context("a ledger")?;
         ledger.write(|tx| tx.append(&now, id, fact).map(drop))?;
         Ok(id)
-    }
-
-    /// Somebody who may do everything.
-    ///
-    /// # Errors
-    /// When the till knows nobody.
-    pub fn somebody(&mut self, now_ms: i64) -> Result<UserId> {
-        Ok(self.manager(now_ms)?.user)
     }
 
     /// [`Mutant::PnCounter`]: a right is made up where the stock that the till shows is enough.
@@ -731,19 +825,6 @@ impl Node {
         } else {
             TransportOutcome::Unreachable
         };
-        if let TransportOutcome::Reply { body, .. } = &outcome
-            && let Ok(reply) = serde_json::from_slice::<SyncReply>(body)
-        {
-            // As the stockroom reads it: the cut of a count made now.
-            let stock = FeedName::Stock(LocationId::new(self.shop.code)?);
-            let mut ends = reply
-                .pages
-                .into_iter()
-                .filter(|page| page.feed == stock && !page.more);
-            if let Some(page) = ends.next_back() {
-                self.folded = page.folded;
-            }
-        }
         let answer = match &outcome {
             TransportOutcome::Reply { body, .. } => serde_json::from_slice::<SyncReply>(body).ok(),
             _ => None,

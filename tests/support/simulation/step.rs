@@ -42,7 +42,9 @@ pub enum Step {
     Override(usize, u64),
     /// Units of a strict article are delivered to a till's store.
     Receive(usize, u64, i64),
-    /// Everything strict at a till's store is counted.
+    /// Somebody goes along the shelf and notes what lies there, for a count that a till ends later.
+    Look(usize),
+    /// A till ends the count that it began, or counts everything strict at its store at once.
     Count(usize),
     /// A web customer asks for units at a store; an order is handed over later, a cart is given up or runs out.
     Promise(usize, u64, i64, bool),
@@ -78,8 +80,8 @@ pub enum Step {
     Save(usize),
     /// The copy is put back: the data folder, or the whole machine with what lies outside it.
     PutBack(usize, bool),
-    /// The machine is set back to the copy as a virtual one is: not even its files are others. Not drawn by a seed: what
-    /// the till sold since and the server does not know can be sold again.
+    /// The machine is set back to the copy as a virtual one is: not even its files are others, and only the server can
+    /// notice it.
     RollBack(usize),
     /// Somebody sets a till's clock, milliseconds from the right time.
     Clock(usize, i64),
@@ -103,6 +105,7 @@ impl Step {
             | Step::Ticket(till, ..)
             | Step::Override(till, _)
             | Step::Receive(till, ..)
+            | Step::Look(till)
             | Step::Count(till)
             | Step::Pick(till, _)
             | Step::Undo(till)
@@ -227,10 +230,11 @@ fn step(rng: &mut Rng, swarm: &Swarm, till: usize) -> Step {
         return Step::FullDisk(till);
     }
     if hits(swarm.saves) {
-        return if rng.chance(50) {
-            Step::Save(till)
-        } else {
-            Step::PutBack(till, rng.chance(40))
+        return match rng.below(10) {
+            0..5 => Step::Save(till),
+            5..7 => Step::PutBack(till, false),
+            7 => Step::PutBack(till, true),
+            _ => Step::RollBack(till),
         };
     }
     if hits(swarm.clocks) {
@@ -259,7 +263,11 @@ fn step(rng: &mut Rng, swarm: &Swarm, till: usize) -> Step {
         return Step::Override(till, article(rng));
     }
     if hits(swarm.counts) {
-        return Step::Count(till);
+        return if rng.chance(60) {
+            Step::Count(till)
+        } else {
+            Step::Look(till)
+        };
     }
     if hits(swarm.seals) {
         return match rng.below(8) {
