@@ -1,8 +1,8 @@
 //! Counting while the shop sells. A count in progress is a draft like a cart; finishing it writes one fact, which
 //! says what this till had folded of every stream, so that nobody has to stop for it.
 //!
-//! Between the scan of an article and the end of the count the shop goes on. What the books moved after the last scan
-//! is taken along; what left between the first scan and the last, when nobody can tell on which side of the counter's
+//! Between the scan of an article and the end of the count the shop goes on. What left the books after the last scan
+//! is taken along, and what we put there ourselves; what left between the first scan and the last, when nobody can tell on which side of the counter's
 //! eyes, is taken for gone: the shelf may then hold one more than the books, never one less.
 
 use std::collections::BTreeMap;
@@ -274,25 +274,29 @@ impl Till {
         })
     }
 
-    /// What the books moved between two looks at them. Where another count came in between, the figures are not of one
-    /// kind, and only our own movements can be told.
+    /// What the books moved between two looks at them. What others brought may have lain there when we looked, and only
+    /// have been heard of since: of what others moved only what left is taken along. Where another count came in between,
+    /// the figures are not of one kind, and only our own movements can be told.
     fn moved(
         &self,
         variant: VariantId,
         zone: &str,
         (from, to): (&Seen, &Seen),
     ) -> Result<Quantity, Refusal> {
-        if let (Some(before), Some(after)) = (from.stock, to.stock)
-            && from.count == to.count
-        {
-            let moved = after.0.checked_sub(before.0);
-            return Ok(Quantity(moved.ok_or(RefusalCode::AmountOverflow)?));
-        }
+        let less = |a: Quantity, b: Quantity| {
+            let moved = a.0.checked_sub(b.0);
+            moved.map(Quantity).ok_or(RefusalCode::AmountOverflow)
+        };
         let book = self.book()?;
         let failed = |error| storage_refusal(&error);
         let since = |seq| book.moved_since(variant, zone, seq).map_err(failed);
-        let moved = since(from.seq)?.0.checked_sub(since(to.seq)?.0);
-        Ok(Quantity(moved.ok_or(RefusalCode::AmountOverflow)?))
+        let own = less(since(from.seq)?, since(to.seq)?)?;
+        if let (Some(before), Some(after)) = (from.stock, to.stock)
+            && from.count == to.count
+        {
+            return Ok(own.min(less(after, before)?));
+        }
+        Ok(own)
     }
 
     fn count_view(

@@ -408,6 +408,30 @@ fn what_others_sold_after_the_scan_is_taken_along_when_the_server_has_told() {
 }
 
 #[test]
+fn what_others_received_may_have_been_counted_before_anybody_heard_of_it() {
+    let mut shop = store();
+    count(&mut shop, json!({"type": "StartStockCount"}));
+    count(
+        &mut shop,
+        json!({"type": "AddCounted", "variant": variant(BALL), "quantity": 12_000}),
+    );
+    // Another till has received two, which were found already, and sold nothing.
+    shop.set_stock("LM", &[(BALL, 12)]);
+    sell(&mut shop, BALL);
+    let view = count(&mut shop, json!({"type": "GetStockCount"}));
+    let ball = row(&view, BALL);
+    assert_eq!(
+        (ball.moved_since, ball.quantity),
+        (Quantity(-1_000), Quantity(11_000))
+    );
+    count(
+        &mut shop,
+        json!({"type": "FinishStockCount", "approval": signed()}),
+    );
+    assert_eq!(units(&mut shop, BALL), 11);
+}
+
+#[test]
 fn several_devices_count_under_one_document_and_a_mistake_is_put_right() {
     let mut shop = store();
     let document = uuid::Uuid::from_u128(0xC0);
