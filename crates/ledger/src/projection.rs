@@ -222,6 +222,35 @@ impl Ledger {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// What an event of this journal does: its fact, out of the wrapper if it was adopted, and the clock of its writer.
+    /// None for one that does nothing here: that of a later version, or the opening or closing, found late, of a shift
+    /// that this stream went on with.
+    ///
+    /// # Errors
+    /// [`LedgerError::Storage`].
+    pub fn effect_of(&self, seq: u64, bytes: &[u8]) -> Result<Option<(Fact, i64)>, LedgerError> {
+        let Ok(event) = Event::decode(bytes) else {
+            return Ok(None);
+        };
+        let Ok(fact) = event.fact() else {
+            return Ok(None);
+        };
+        let Fact::Adopted(adopted) = &fact else {
+            return Ok(Some((fact, event.wall)));
+        };
+        let Some(original) = adopted.original() else {
+            return Ok(None);
+        };
+        let Ok(inner) = original.event.fact() else {
+            return Ok(None);
+        };
+        let late = original.recovered || self.first_own_event()?.is_some_and(|first| first < seq);
+        if late && opened_or_closed(&inner).is_some() && !self.counts_late(&inner)? {
+            return Ok(None);
+        }
+        Ok(Some((inner, original.event.wall)))
+    }
+
     fn knows_shift(&self, shift: ShiftId) -> Result<bool, LedgerError> {
         Ok(self
             .prepare("SELECT 1 FROM shift WHERE shift = ?1")?

@@ -113,18 +113,23 @@ impl Copies<'_> {
         })
     }
 
-    /// Fills the holes of a file that is readable but for them.
+    /// Fills the holes of a file that is readable but for them, with the copy that fills most.
     fn fill(&self, path: &Path, old: Old) -> Old {
-        let same = self
-            .readable()
-            .find(|(_, spare)| spare.stream == old.stream);
-        let Some((_, spare)) = same else {
-            return old;
-        };
-        match Old::read_with(path, Some(spare), self.options) {
-            Ok(filled) if filled.lines.len() > old.lines.len() => filled,
-            _ => old,
+        let mut best = old;
+        for (_, spare) in self.readable() {
+            if spare.stream != best.stream {
+                continue;
+            }
+            if let Ok(filled) = Old::read_with(path, Some(spare), self.options)
+                && filled.lines.len() > best.lines.len()
+            {
+                best = filled;
+            }
+            if best.lost == 0 && !best.cut_short {
+                break;
+            }
         }
+        best
     }
 
     /// Reads a file whose beginning is gone.

@@ -22,6 +22,7 @@ const DAY_MS: i64 = 86_400_000;
 /// What the storage says; the earlier copies are then all there.
 pub(crate) fn make(ledger: &Ledger, folder: &Path, wall: i64) -> Result<PathBuf, OpenError> {
     make_folder(folder).map_err(|error| OpenError::Io(Box::new(error)))?;
+    sweep(folder);
     let mut wall = wall.max(0);
     let path = loop {
         let path = folder.join(name_of(wall));
@@ -56,6 +57,20 @@ pub(crate) fn kept(folder: &Path) -> (u32, Option<i64>) {
         u32::try_from(all.len()).unwrap_or(u32::MAX),
         all.iter().copied().max(),
     )
+}
+
+/// Removes what a copy that was interrupted has left: it is none.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let begun = name
+            .to_str()
+            .and_then(|name| name.split_once(".making"))
+            .is_some_and(|(name, _)| wall_of(name).is_some());
+        if begun && let Err(error) = fs::remove_file(entry.path()) {
+            tracing::warn!(cause = %error, "what is left of a copy cannot be removed");
+        }
+    }
 }
 
 fn make_folder(folder: &Path) -> std::io::Result<()> {

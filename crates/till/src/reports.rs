@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::config::Role;
-use domain::event::{Event, Fact, PeriodKind, Reprinted, ShiftClosed, ShiftOpened};
-use domain::ids::{EventId, ShiftId, UserId};
+use domain::event::{Fact, PeriodKind, Reprinted, ShiftClosed, ShiftOpened};
+use domain::ids::{EventId, ShiftId, StreamId, UserId};
 use domain::posting;
 use domain::quantity::Quantity;
 use ledger::{Ledger, LedgerError, OpenShift, PrintKind, StoredClosing};
@@ -24,6 +24,26 @@ use crate::views::{cash_stamp_view, tax_views};
 const REPORTS_DEFAULT: u32 = 30;
 /// Events read at a time for a trial balance.
 const EVENTS_AT_ONCE: usize = 500;
+
+/// Which reports of a ledger are meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Those of its own stream.
+    Native,
+    /// Those that it adopted.
+    Adopted,
+}
+
+impl Reading {
+    /// How a report of `stream` stands in a book.
+    fn of(book: &Ledger, stream: StreamId) -> Reading {
+        if book.identity().stream == stream {
+            Reading::Native
+        } else {
+            Reading::Adopted
+        }
+    }
+}
 
 /// What a number names.
 #[derive(Clone, Copy)]
@@ -69,9 +89,6 @@ impl Till {
         let limit = limit.unwrap_or(REPORTS_DEFAULT).clamp(1, ROWS_MAX);
         let mut rows = self.report_rows(self.book()?, limit)?;
         self.in_earlier(|ledger| {
-            if rows.len() >= limit as usize {
-                return Ok(Some(()));
-            }
             match self.report_rows(ledger, limit) {
                 Ok(earlier) => {
                     for row in earlier {
@@ -82,10 +99,16 @@ impl Till {
                 }
                 Err(refusal) => pass_over(&refusal),
             }
-            Ok(None)
+            Ok(None::<()>)
         });
         // Newest first; of those written together, the longest period first.
         rows.sort_by_key(|(wall, row)| std::cmp::Reverse((*wall, row.period)));
+        let mut listed: BTreeMap<Option<PeriodKind>, u32> = BTreeMap::new();
+        rows.retain(|(_, row)| {
+            let count = listed.entry(row.period).or_insert(0);
+            *count += 1;
+            *count <= limit
+        });
         let reports = rows.into_iter().map(|(_, row)| row).collect();
         Ok(Reply::Reports { reports })
     }
@@ -129,21 +152,27 @@ impl Till {
         Ok(rows)
     }
 
-    /// Looks into this ledger, then into the files of earlier streams, newest first: what was closed and acknowledged
-    /// stays in them.
+    /// Looks into this ledger, then into the files of earlier streams, newest first: the places that a report states are
+    /// those of the stream that it was written in. Where that file is gone or cannot be read, what this ledger adopted
+    /// of it is all there is.
     fn in_books<T>(
         &self,
-        look: impl Fn(&Ledger) -> Result<Option<T>, Refusal>,
+        look: impl Fn(&Ledger, Reading) -> Result<Option<T>, Refusal>,
     ) -> Result<Option<T>, Refusal> {
-        if let Some(found) = look(self.book()?)? {
-            return Ok(Some(found));
+        let here = look(self.book()?, Reading::Native)?;
+        if here.is_some() {
+            return Ok(here);
         }
-        Ok(self.in_earlier(|ledger| {
-            Ok(look(ledger).unwrap_or_else(|refusal| {
+        let earlier = self.in_earlier(|ledger| {
+            Ok(look(ledger, Reading::Native).unwrap_or_else(|refusal| {
                 pass_over(&refusal);
                 None
             }))
-        }))
+        });
+        match earlier {
+            Some(found) => Ok(Some(found)),
+            None => look(self.book()?, Reading::Adopted),
+        }
     }
 
     pub(crate) fn get_report(&mut self, number: &str) -> Outcome {
@@ -160,7 +189,7 @@ impl Till {
     }
 
     fn z_by_number(&mut self, z: u64, number: &str) -> Result<(Document, Reply), Refusal> {
-        let found = self.in_books(|book| self.z_in(book, z, number))?;
+        let found = self.in_books(|book, reading| self.z_in((book, reading), z, number))?;
         let (document, mut report) = found.ok_or_else(|| unknown(number))?;
         report.copies = report
             .copies
@@ -171,17 +200,18 @@ impl Till {
 
     fn z_in(
         &self,
-        book: &Ledger,
+        (book, reading): (&Ledger, Reading),
         z: u64,
         number: &str,
     ) -> Result<Option<(Document, ReportView)>, Refusal> {
-        let Some((closed, opened, wall)) = book.z_report(z).map_err(failed)? else {
+        let Some((closed, opened, wall)) = z_of(book, reading, z)? else {
             return Ok(None);
         };
+        let (opened_seq, to_seq) = span_of(book, &closed)?;
         let shift = OpenShift {
-            holder: holder_at_closing(book, &closed, &opened)?,
-            opened_seq: closed.from_seq,
-            opened_wall: wall_of(book, closed.from_seq)?,
+            holder: holder_at_closing(book, (opened_seq, to_seq), &closed, &opened)?,
+            opened_seq,
+            opened_wall: wall_of(book, opened_seq)?,
             totals: closed.totals.clone(),
             opened,
         };
@@ -201,7 +231,8 @@ impl Till {
         value: u64,
         number: &str,
     ) -> Result<(Document, Reply), Refusal> {
-        let found = self.in_books(|book| self.period_in(book, kind, value, number))?;
+        let found =
+            self.in_books(|book, reading| self.period_in((book, reading), kind, value, number))?;
         let (document, closing, copies) = found.ok_or_else(|| unknown(number))?;
         let copies = copies.max(self.book()?.copies(number).map_err(failed)?);
         let offset = self.store()?.utc_offset_min;
@@ -242,12 +273,12 @@ impl Till {
 
     fn period_in(
         &self,
-        book: &Ledger,
+        (book, reading): (&Ledger, Reading),
         kind: PeriodKind,
         value: u64,
         number: &str,
     ) -> Result<Option<(Document, StoredClosing, u32)>, Refusal> {
-        let Some(closing) = book.closing(kind, value).map_err(failed)? else {
+        let Some(closing) = closing_of(book, reading, kind, value)? else {
             return Ok(None);
         };
         let document = match issued(book, number)? {
@@ -319,7 +350,7 @@ impl Till {
             }
             number => {
                 let named = named(number).ok_or_else(|| unknown(number))?;
-                self.in_books(|book| sums_of(book, named))?
+                self.in_books(|book, reading| sums_of(book, reading, named))?
             }
         };
         let (money, stock) = sums.ok_or_else(|| unknown(number))?;
@@ -337,6 +368,7 @@ fn pass_over(refusal: &Refusal) {
 /// Who answered for the drawer when it was closed; not always who closed it.
 fn holder_at_closing(
     book: &Ledger,
+    range: (u64, u64),
     closed: &ShiftClosed,
     opened: &ShiftOpened,
 ) -> Result<UserId, Refusal> {
@@ -344,7 +376,7 @@ fn holder_at_closing(
     if closed.totals.hand_overs == 0 {
         return Ok(holder);
     }
-    each_fact(book, (closed.from_seq, closed.to.seq), |fact| {
+    each_fact(book, range, |fact| {
         if let Fact::DrawerHandedOver(handed) = fact
             && handed.shift == closed.shift
         {
@@ -357,15 +389,28 @@ fn holder_at_closing(
 
 fn wall_of(book: &Ledger, seq: u64) -> Result<i64, Refusal> {
     let events = book.events(seq, 1, usize::MAX).map_err(failed)?;
-    Ok(events.first().map_or(0, |event| event.wall))
+    let Some(event) = events.first() else {
+        return Ok(0);
+    };
+    let effect = book.effect_of(seq, &event.bytes).map_err(failed)?;
+    Ok(effect.map_or(event.wall, |(_, wall)| wall))
 }
 
-/// Calls `visit` with the facts from one event to another, both included. A later version's fact is passed over: it is
-/// not for this one to read.
+/// Calls `visit` with the facts from one event to another, both included, those that were adopted too. A later version's
+/// fact is passed over: it is not for this one to read.
 fn each_fact(
     book: &Ledger,
     (from_seq, to_seq): (u64, u64),
     mut visit: impl FnMut(&Fact) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    each_place(book, (from_seq, to_seq), |_, fact| visit(fact))
+}
+
+/// As [`each_fact`], with the place of each.
+fn each_place(
+    book: &Ledger,
+    (from_seq, to_seq): (u64, u64),
+    mut visit: impl FnMut(u64, &Fact) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
     let mut next = from_seq;
     while next <= to_seq {
@@ -376,8 +421,9 @@ fn each_fact(
             break;
         };
         for event in events.iter().filter(|event| event.seq <= to_seq) {
-            if let Ok(fact) = Event::decode(&event.bytes).and_then(|event| event.fact()) {
-                visit(&fact)?;
+            let effect = book.effect_of(event.seq, &event.bytes).map_err(failed)?;
+            if let Some((fact, _)) = effect {
+                visit(event.seq, &fact)?;
             }
         }
         next = last + 1;
@@ -399,21 +445,62 @@ fn sums(book: &Ledger, range: (u64, u64), shift: Option<ShiftId>) -> Result<Sums
     Ok(sums)
 }
 
-fn sums_of(book: &Ledger, named: Named) -> Result<Option<Sums>, Refusal> {
-    let found = match named {
-        Named::Z(z) => book.z_report(z).map_err(failed)?.map(|(closed, ..)| {
-            // The closing itself moves the counted cash, and stands after what it covers.
-            ((closed.from_seq, closed.to.seq + 1), Some(closed.shift))
-        }),
-        Named::Period(kind, value) => book.closing(kind, value).map_err(failed)?.map(|closing| {
+type FoundZ = (ShiftClosed, ShiftOpened, i64);
+
+fn z_of(book: &Ledger, reading: Reading, z: u64) -> Result<Option<FoundZ>, Refusal> {
+    let found = book.z_report(z).map_err(failed)?;
+    Ok(found.filter(|(closed, ..)| Reading::of(book, closed.to.stream) == reading))
+}
+
+fn closing_of(
+    book: &Ledger,
+    reading: Reading,
+    kind: PeriodKind,
+    value: u64,
+) -> Result<Option<StoredClosing>, Refusal> {
+    let found = book.closing(kind, value).map_err(failed)?;
+    Ok(found.filter(|closing| Reading::of(book, closing.closed.covers.to.stream) == reading))
+}
+
+/// The places in this book that hold a shift: as the closing states them, or wherever they were adopted.
+fn span_of(book: &Ledger, closed: &ShiftClosed) -> Result<(u64, u64), Refusal> {
+    let head = book.head().seq;
+    match Reading::of(book, closed.to.stream) {
+        // The closing itself moves the counted cash, and stands after what it covers.
+        Reading::Native => Ok((closed.from_seq, (closed.to.seq + 1).min(head))),
+        Reading::Adopted => {
+            let mut at = None;
+            each_place(book, (1, head), |seq, fact| {
+                let opens =
+                    matches!(fact, Fact::ShiftOpened(opened) if opened.shift == closed.shift);
+                if opens && at.is_none() {
+                    at = Some(seq);
+                }
+                Ok(())
+            })?;
+            Ok((at.unwrap_or(1), head))
+        }
+    }
+}
+
+fn sums_of(book: &Ledger, reading: Reading, named: Named) -> Result<Option<Sums>, Refusal> {
+    match named {
+        Named::Z(z) => {
+            let Some((closed, ..)) = z_of(book, reading, z)? else {
+                return Ok(None);
+            };
+            let range = span_of(book, &closed)?;
+            sums(book, range, Some(closed.shift)).map(Some)
+        }
+        Named::Period(kind, value) => {
+            // What a longer closing covers is adopted in parts only: its file alone can be added up.
+            let Some(closing) = closing_of(book, Reading::Native, kind, value)? else {
+                return Ok(None);
+            };
             let covers = closing.closed.covers;
-            ((covers.from_seq, covers.to.seq), None)
-        }),
-    };
-    let Some((range, shift)) = found else {
-        return Ok(None);
-    };
-    sums(book, range, shift).map(Some)
+            sums(book, (covers.from_seq, covers.to.seq), None).map(Some)
+        }
+    }
 }
 
 fn issued(book: &Ledger, number: &str) -> Result<Option<Document>, Refusal> {

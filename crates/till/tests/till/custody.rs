@@ -136,8 +136,13 @@ fn receipts_of_the_old_series_are_found_shown_and_printed_again() {
     let copy = copy_of(shop.folder());
     shop.reopen();
     shop.close_till();
-    // The same bytes in another file: a copy was put in its place.
-    std::fs::remove_file(shop.folder().join("ledger.db")).expect("remove");
+    // The same bytes in another file: a copy was put in its place. The old one stays, or its number in the file system
+    // might be given to the copy.
+    std::fs::rename(
+        shop.folder().join("ledger.db"),
+        shop.folder().join("ledger.db-before"),
+    )
+    .expect("aside");
     std::fs::copy(
         copy.path().join("ledger.db"),
         shop.folder().join("ledger.db-other"),
@@ -306,6 +311,101 @@ fn what_only_an_earlier_file_holds_is_listed_and_printed_again() {
         assert_eq!(numbers, newest[..expected], "{limit}");
     }
     assert_sound(&shop);
+}
+
+/// Where a stream breaks off.
+#[derive(Clone, Copy, PartialEq)]
+enum Break {
+    Nowhere,
+    /// The file was set back by nothing, but put back.
+    PutBack,
+    /// The same, and the old file cannot be read any more.
+    Lost,
+}
+
+/// A closed shift and an open one that is closed after the break, nothing of them acknowledged: reports and balances.
+fn reports_beside(place: Break) -> Vec<String> {
+    let state = tempfile::tempdir().expect("a folder");
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.witness_in(state.path());
+    shop.reopen();
+    let day = |shop: &mut Shop| {
+        shop.sign_in(CASHIER);
+        shop.open_shift(50_000);
+        sell(shop, BALL);
+        shop.advance_ms(60_000);
+        shop.ok(Command::MoveCash {
+            movement: domain::event::CashMovement::PayIn,
+            amount_minor: 7_000,
+            reason: "monnaie".to_owned(),
+            approval: None,
+        });
+        shop.ok(Command::HandOver {
+            to: MANAGER,
+            pin: testkit::shop::MANAGER_PIN.to_owned(),
+            count: None,
+        });
+        sell(shop, TEE);
+    };
+    day(&mut shop);
+    shop.close_exact();
+    shop.advance_ms(60_000);
+    day(&mut shop);
+    if place != Break::Nowhere {
+        shop.close_till();
+        let copy = copy_of(shop.folder());
+        let path = shop.folder().join("ledger.db");
+        // As long as the old file is there nothing else gets its number in the file system.
+        std::fs::rename(&path, shop.folder().join("before")).expect("aside");
+        let bytes = std::fs::read(copy.path().join("ledger.db")).expect("the copy");
+        std::fs::write(&path, bytes).expect("put back");
+        shop.reopen();
+        assert!(shop.status().notice.is_some(), "a new stream");
+        let old = ledger::earlier_files(&path).expect("files").remove(0);
+        if place == Break::Lost {
+            std::fs::remove_file(old).expect("lost");
+        }
+        assert_eq!(shop.status().user.map(|user| user.user), Some(MANAGER));
+    }
+    sell(&mut shop, BALL);
+    shop.close_exact();
+    let mut seen = Vec::new();
+    for number in ["Z1", "Z2"] {
+        let Reply::Balance(balance) = shop.ok(Command::TrialBalance {
+            number: Some(number.to_owned()),
+        }) else {
+            panic!("no balance")
+        };
+        assert_eq!(balance.debit_minor, balance.credit_minor);
+        assert!(balance.debit_minor > 0, "{number}");
+        seen.push(format!("{balance:?}"));
+        let Reply::Report(report) = shop.ok(Command::GetReport {
+            number: number.to_owned(),
+        }) else {
+            panic!("no report")
+        };
+        seen.push(format!(
+            "{} {} {:?} {} {:?}",
+            report.holder_name,
+            report.opened_at,
+            report.moved_minor,
+            report.takings_minor,
+            report.counted_minor
+        ));
+    }
+    let Reply::Balance(all) = shop.ok(Command::TrialBalance { number: None }) else {
+        panic!("no balance")
+    };
+    seen.push(format!("{all:?}"));
+    assert_sound(&shop);
+    seen
+}
+
+#[test]
+fn balances_and_reports_are_the_same_whether_a_stream_broke_off_or_not() {
+    let whole = reports_beside(Break::Nowhere);
+    assert_eq!(reports_beside(Break::PutBack), whole);
+    assert_eq!(reports_beside(Break::Lost), whole);
 }
 
 #[test]
