@@ -501,7 +501,10 @@ async function sale(browser, { lang, width, height, name }) {
     await seen('backups');
     const copies = Number(await data('backups', 'count'));
     await tap('backup-now');
-    await until('the books are copied', async () => Number(await data('backups', 'count')) > copies && await data('system', 'working') === 'false');
+    // The shift's end is copied by itself, which counts too and is nobody's work on screen. The page works from the tap
+    // until its own copy is made; three of one day are kept.
+    await until('the books are copied', async () => await data('system', 'working') === 'false' && Number(await data('backups', 'count')) >= Math.min(copies + 1, 3));
+    check(await find('system-problem').count() === 0, 'the copy was made');
     await tap('verify-ledger');
     await until('the books are checked', async () => await data('last-check', 'ok') === 'true');
     await picture('26-system');

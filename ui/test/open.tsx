@@ -4,8 +4,8 @@ import type { Answer } from '../src/bindings/Answer';
 import type { Command } from '../src/bindings/Command';
 import { MockTill } from './mock-door.mjs';
 
-/** The whole till in jsdom over the mock, freshly loaded. */
-export async function open(options: Record<string, unknown> = {}) {
+/** The whole till in jsdom over the mock, freshly loaded. `hold` keeps an answer on its way until what it gave settles. */
+export async function open(options: Record<string, unknown> = {}, hold: (command: Command) => Promise<void> | null = () => null) {
   vi.resetModules();
   document.body.innerHTML = '<div id="app"></div>';
   const till = new MockTill(options);
@@ -20,7 +20,10 @@ export async function open(options: Record<string, unknown> = {}) {
   guardScreens();
   const root = document.getElementById('app') as HTMLElement;
   render(<App />, root);
-  state.start({ send: (request) => Promise.resolve(JSON.parse(JSON.stringify(till.handle(request.command))) as Answer), listen() {} });
+  state.start({ send: (request) => {
+    const answer = JSON.parse(JSON.stringify(till.handle(request.command))) as Answer;
+    return Promise.resolve(hold(request.command)).then(() => answer);
+  }, listen() {} });
   const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
   const seen = (id: string) => vi.waitFor(() => {
     const element = find(id);

@@ -40,6 +40,51 @@ it('waits for a copy that takes its time', async () => {
   expect((find('backup-now') as HTMLButtonElement).disabled).toBe(false);
 });
 
+it('works from the tap until the copy is made, whatever an older status says', async () => {
+  let late: Promise<void> | null = null;
+  const { sell, tap, seen, find, till, state } = await open({}, (command) => command.type === 'Status' ? late : null);
+  await sell();
+  await tap('menu');
+  await tap('system');
+  await seen('backup-now');
+  let arrive = () => {};
+  late = new Promise((go) => { arrive = go; });
+  // A status goes out while nothing works, and is slow.
+  const older = state.refresh();
+  late = null;
+  const handle = till.handle.bind(till);
+  till.handle = (command: { type: string }) => {
+    if (command.type !== 'BackupNow') return handle(command);
+    till.storage = { ...till.storage, working: true };
+    return { ok: { type: 'Pending', job: '0193a1b2-0000-7000-8000-000000000001' } };
+  };
+  await tap('backup-now');
+  await vi.waitFor(() => expect(state.status.value?.storage.working).toBe(true));
+  arrive();
+  await older;
+  expect(find('system')?.dataset.working).toBe('true');
+  expect((find('verify-ledger') as HTMLButtonElement).disabled).toBe(true);
+  till.storage = { ...till.storage, working: false, backups: 1 };
+  await state.refresh();
+  await vi.waitFor(() => expect(find('system')?.dataset.working).toBe('false'));
+  expect(find('backups')?.dataset.count).toBe('1');
+});
+
+it('is at work before the till has answered', async () => {
+  let arrive = () => {};
+  const late = new Promise<void>((go) => { arrive = go; });
+  const { sell, tap, find, commands } = await open({}, (command) => command.type === 'BackupNow' ? late : null);
+  await sell();
+  await tap('menu');
+  await tap('system');
+  await tap('backup-now');
+  await vi.waitFor(() => expect(commands('BackupNow').length).toBe(1));
+  expect(find('system')?.dataset.working).toBe('true');
+  expect((find('verify-ledger') as HTMLButtonElement).disabled).toBe(true);
+  arrive();
+  await vi.waitFor(() => expect(find('system')?.dataset.working).toBe('false'));
+});
+
 it.each([['low_disk', 'Le disque est bientôt plein', 'status'], ['full', 'plus de nouvelle vente', 'alert'], ['read_only', 'ne s\'écrit plus', 'alert']])('says over every screen that the disk is %s', async (what, text, role) => {
   const { sell, tap, seen, find, till, state } = await open({ storage: { [what]: true } });
   const banner = await seen('storage-banner');

@@ -135,9 +135,15 @@ export function closeSheets(): void {
 let transport: Transport | null = null;
 let queue: Promise<unknown> = Promise.resolve();
 
-function heard(reply: Reply): void {
+let sent = 0;
+let newestStatus = 0;
+
+/** Takes an answer in. A status that was asked for before the one that is shown would turn time back. */
+function heard(reply: Reply, nth: number): void {
   batch(() => {
     if (reply.type === 'Status') {
+      if (nth < newestStatus) return;
+      newestStatus = nth;
       status.value = reply;
     } else if (reply.type === 'Cart') {
       setCart(reply);
@@ -156,9 +162,11 @@ function setCart(next: CartView): void {
 
 function send(command: Command): Promise<Answer | null> {
   if (!transport) return Promise.resolve(null);
+  sent += 1;
+  const nth = sent;
   return callOver(transport, command, (on) => { if (!on) trouble.value = ''; else if (!trouble.value) trouble.value = 'silent'; }).then(
     (answer) => {
-      if ('ok' in answer) heard(answer.ok);
+      if ('ok' in answer) heard(answer.ok, nth);
       return answer;
     },
     (error) => {

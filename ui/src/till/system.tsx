@@ -11,7 +11,7 @@ import { formatQuantity, formatTime } from '../shared/format';
 import { Icon, Ltr } from '../shared/parts';
 import { Bar, SheetFrame } from './controls';
 import { Fact } from './reports';
-import { closeSheet, go, openSheet, refresh, run, runApproved, status } from './state';
+import { ask, closeSheet, go, openSheet, refresh, run, runApproved, status } from './state';
 import { codeText, t, tx, type TillKey } from './texts';
 
 const KEYS: Record<KeyStorage, TillKey> = { none: 'system_key_none', software: 'system_key_software', os: 'system_key_os' };
@@ -116,7 +116,8 @@ function Incidents() {
 /** Copies, checks and the disk: what keeps the till's books safe. */
 export function System() {
   const storage = status.value?.storage;
-  const working = !!storage && storage.working;
+  const [begun, setBegun] = useState(false);
+  const working = begun || (!!storage && storage.working);
   // The outcome shows in the status: a copy is often done within a moment.
   useEffect(() => {
     if (!working) return undefined;
@@ -124,7 +125,11 @@ export function System() {
     return () => clearInterval(timer);
   }, [working]);
   if (!storage) return null;
-  const start = (command: Command) => run(command).then(() => refresh());
+  // It works from the tap on: a status that was under way says that nothing does yet.
+  const start = (command: Command) => {
+    setBegun(true);
+    run(command).then(() => ask({ type: 'Status' })).then(() => setBegun(false));
+  };
   const check = storage.last_check;
   return <div class="app"><Bar title={t('system')} back={() => go({ at: 'home' })} />
     <main class="scroll narrow settings" data-testid="system" data-working={working}>
