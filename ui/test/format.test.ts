@@ -40,6 +40,10 @@ describe('times', () => {
 describe('plurals', () => {
   it.each<Lang>(['fr', 'ar', 'en'])('%s agrees with CLDR', (code) => {
     const rules = new Intl.PluralRules(code);
-    for (const n of [...Array(1200).keys(), 1000000, 2000000, 1000001]) expect(`${n} ${pluralForm(code, n)}`).toBe(`${n} ${rules.select(n)}`);
+    for (const n of [...Array(1200).keys(), 1000000, 2000000, 1000001, 0.5, 1.25, 1.5, 2.5, 3.25, 11.5, 103.5]) {
+      expect(`${n} ${pluralForm(code, n)}`).toBe(`${n} ${rules.select(n)}`);
+      expect(`${n} ${pluralForm(code, formatQuantity(n * 1000))}`).toBe(`${n} ${rules.select(n)}`);
+      expect(`${-n} ${pluralForm(code, -n)}`).toBe(`${-n} ${rules.select(-n)}`);
+    }
   });
 });

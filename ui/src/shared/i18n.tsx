@@ -33,7 +33,7 @@ export function catalogue<K extends string>(texts: Record<Lang, Record<K, unknow
   function template(key: K, count: unknown): string {
     const entry = texts[lang.value][key] as Entry;
     if (typeof entry === 'string') return entry;
-    return entry[pluralForm(lang.value, Number(count) || 0)] || entry.other || '';
+    return entry[pluralForm(lang.value, count)] || entry.other || '';
   }
   return {
     /** Plain text. */
