@@ -132,7 +132,7 @@ pub struct Till {
     pub(crate) profiles: Profiles,
     pub(crate) renderer: Option<Renderer>,
     // Held for the life of the till: two programs on one folder would fork the stream.
-    _lock: Option<File>,
+    _lock: Option<FolderLock>,
 }
 
 impl std::fmt::Debug for Call {
@@ -140,6 +140,19 @@ impl std::fmt::Debug for Call {
         f.debug_struct("Call")
             .field("id", &self.id)
             .finish_non_exhaustive()
+    }
+}
+
+/// The data folder is this till's until it is dropped. Closing the file would not do: a child process that is just being
+/// started has it open too for a moment.
+#[derive(Debug)]
+struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(cause = %error, "the data folder stays locked until the program ends");
+        }
     }
 }
 
@@ -151,7 +164,7 @@ struct Files {
     witness: Option<WitnessDir>,
     drafts: Drafts,
     key_storage: KeyStorage,
-    lock: Option<File>,
+    lock: Option<FolderLock>,
 }
 
 /// One command under way.
@@ -296,7 +309,7 @@ impl Till {
             witness,
             drafts,
             key_storage,
-            lock: Some(lock),
+            lock: Some(FolderLock(lock)),
         };
         Till::assemble(app, files, key, context)
     }
