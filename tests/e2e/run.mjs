@@ -230,7 +230,10 @@ async function sale(browser, { lang, width, height, name }) {
     await picture('9-office-stock', office);
     // The figure opens into the events that it is made of, down to the sale just made.
     const last = items[items.length - 1];
-    await office.click(`[data-testid="why-${last.sku}-LM"]`);
+    await office.click(`[data-testid="why-${last.sku}"]`);
+    await office.click('[data-testid="why-at-LM"]');
+    await office.waitForSelector('[data-testid="why-at-LM"][aria-pressed="true"]', { timeout: DEADLINE_MS });
+    await until('the steps are those of the store', async () => (await office.$$('[data-testid="lineage-step"]')).length > 1);
     await office.waitForSelector('[data-testid="lineage-step"]', { timeout: DEADLINE_MS });
     const steps = await office.$$eval('[data-testid="lineage-step"]', (rows) => rows.map((row) => Number(row.dataset.quantity)));
     check(steps.length > 1 && steps[steps.length - 1] === -sold[items.length - 1], 'the last step of a figure is the sale: ' + steps);

@@ -11,7 +11,7 @@ import { accountName } from '../shared/accounts';
 import { ageParts, formatAmount, formatTime } from '../shared/format';
 import { applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
 import { Empty, Icon, Langs, Ltr, Pill, Qty } from '../shared/parts';
-import { api, OfficeRefusal, type Accounts, type IncidentLine, type Incidents, type LineageStep, type Me, type Lineage, type SetAsideLine, type StockPage, type Takings, type TillLine } from './api';
+import { api, OfficeRefusal, type Accounts, type IncidentLine, type Incidents, type LineageStep, type Me, type Lineage, type SetAsideLine, type StockLine, type StockPage, type Takings, type TillLine } from './api';
 
 type Key = keyof typeof fr;
 const { t, tx } = catalogue<Key>({ fr, ar: ar satisfies Record<Key, unknown>, en: en satisfies Record<Key, unknown> });
@@ -119,7 +119,7 @@ function Why({ variant, at }: { variant: string; at: string }) {
   if (failed) return <p role="alert">{t('unreachable')}</p>;
   if (lineage === undefined) return <p class="quiet">{t('loading')}</p>;
   if (!lineage) return <p class="quiet">{t('lineage_none')}</p>;
-  return <div class="why" data-testid="lineage">{lineage.zones.map((zone) => <div key={zone.zone}>
+  return <div data-testid="lineage">{lineage.zones.map((zone) => <div key={zone.zone} class="table-box" tabIndex={0}>
     {lineage.zones.length > 1 ? <h3><Ltr>{zone.zone}</Ltr></h3> : null}
     <table><thead><tr><th>{t('lineage_when')}</th><th>{t('till')}</th><th>{t('lineage_what')}</th><th class="num">{t('lineage_change')}</th><th class="num">{t('lineage_balance')}</th></tr></thead>
       <tbody>{zone.count ? <Step of={zone.count} counted /> : <tr><td colSpan={4} class="quiet">{t('lineage_uncounted')}</td><td class="num">0</td></tr>}
@@ -130,7 +130,7 @@ function Why({ variant, at }: { variant: string; at: string }) {
 }
 
 function Stock() {
-  const [shown, setShown] = useState<{ variant: string; at: string } | null>(null);
+  const [shown, setShown] = useState<{ row: StockLine; at: string } | null>(null);
   const [query, setQuery] = useState('');
   const [asked, setAsked] = useState('');
   const [offset, setOffset] = useState(0);
@@ -141,22 +141,26 @@ function Stock() {
     }, 150);
     return () => clearTimeout(timer);
   }, [query]);
-  const isShown = (variant: string, at: string) => shown !== null && shown.variant === variant && shown.at === at;
   const page = useFresh<StockPage>(() => api.stock(asked, offset, PAGE_ROWS), [asked, offset]);
   return <section>
     <div class="tools"><label class="find"><Icon name="search" /><input type="search" data-testid="stock-search" {...(query ? { dir: 'auto' as const } : {})} autocomplete="off" aria-label={t('search')} placeholder={t('search')} value={query} onInput={(event) => setQuery(event.currentTarget.value)} /></label>
       {page && page.total > 0 ? <div class="pager"><span class="quiet">{tx('rows', { from: <Ltr>{page.offset + 1}</Ltr>, to: <Ltr>{page.offset + page.rows.length}</Ltr>, count: page.total })}</span>
         <button type="button" class="btn" disabled={offset === 0} onClick={() => setOffset(Math.max(0, offset - PAGE_ROWS))}>{t('previous')}</button>
         <button type="button" class="btn" disabled={page.offset + page.rows.length >= page.total} onClick={() => setOffset(offset + PAGE_ROWS)}>{t('next')}</button></div> : null}</div>
+    {shown && page ? <section class="why" aria-label={t('lineage')}>
+      <h2>{t('lineage')}{' '}<span class="quiet">{nameOf(shown.row.names)}{' '}<Ltr>{shown.row.sku}</Ltr></span></h2>
+      <div class="days">{page.locations.filter((at) => shown.row.quantities[at] !== undefined).map((at) => <button key={at} type="button" class={at === shown.at ? 'btn on' : 'btn'} aria-pressed={at === shown.at} data-testid={'why-at-' + at} onClick={() => setShown({ row: shown.row, at })}>{nameOf(page.location_names[at] || { fr: at })}</button>)}
+        <button type="button" class="btn" data-testid="why-close" onClick={() => setShown(null)}>{t('close')}</button></div>
+      {shown.at ? <Why variant={shown.row.variant} at={shown.at} /> : <p class="quiet">{t('lineage_none')}</p>}</section> : null}
     {!page ? <p class="quiet">{t('loading')}</p> : !page.rows.length ? <Empty icon="search" title={t('none_found')} />
       : <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('item')}</th><th>{t('sku')}</th>{page.locations.map((at) => <th key={at} class="num">{nameOf(page.location_names[at] || { fr: at })}</th>)}</tr></thead>
-        <tbody>{page.rows.map((row) => [<tr key={row.variant} data-testid={'stock-row-' + row.sku}>
-          <td><b>{nameOf(row.names)}</b><span class="quiet under"><span dir="auto">{row.options.map((option) => option.value).join(' / ')}</span></span></td>
+        <tbody>{page.rows.map((row) => <tr key={row.variant} data-testid={'stock-row-' + row.sku}>
+          <td><button type="button" class="figure" title={t('lineage')} aria-expanded={shown !== null && shown.row.variant === row.variant} data-testid={'why-' + row.sku} onClick={() => setShown(shown && shown.row.variant === row.variant ? null : { row, at: Object.keys(row.quantities)[0] || '' })}><b>{nameOf(row.names)}</b></button><span class="quiet under"><span dir="auto">{row.options.map((option) => option.value).join(' / ')}</span></span></td>
           <td class="quiet"><Ltr>{row.sku}</Ltr></td>
           {page.locations.map((at) => {
             const held = row.quantities[at];
-            return <td key={at} class={held === undefined ? 'num none' : held <= 0 ? 'num low' : 'num'} data-testid={'stock-' + row.sku + '-' + at} data-quantity={held}>{held === undefined ? '–' : <button type="button" class="figure" title={t('lineage')} aria-expanded={isShown(row.variant, at)} data-testid={'why-' + row.sku + '-' + at} onClick={() => setShown(isShown(row.variant, at) ? null : { variant: row.variant, at })}><Qty of={held} /></button>}</td>;
-          })}</tr>, shown && shown.variant === row.variant ? <tr key={row.variant + ' why'}><td colSpan={2 + page.locations.length}><h2>{t('lineage')}{' '}<span class="quiet">{nameOf(page.location_names[shown.at] || { fr: shown.at })}</span></h2><Why variant={shown.variant} at={shown.at} /></td></tr> : null])}</tbody></table></div>}
+            return <td key={at} class={held === undefined ? 'num none' : held <= 0 ? 'num low' : 'num'} data-testid={'stock-' + row.sku + '-' + at} data-quantity={held}>{held === undefined ? '–' : <Qty of={held} />}</td>;
+          })}</tr>)}</tbody></table></div>}
   </section>;
 }
 
