@@ -13,6 +13,7 @@ fn no_power_cut_costs_an_acknowledged_sale() {
     // Many differ from others in the cart and the settings only.
     assert!(figures.get("opened") >= 3_000, "{figures}");
     assert!(figures.get("through_the_door") >= 200, "{figures}");
+    assert!(figures.get("drained") >= 40, "{figures}");
     assert_eq!(figures.get("lost") + figures.get("broken"), 0, "{figures}");
 }
 

@@ -87,8 +87,14 @@ fn failing_disk(budget: &Budget, first_seed: u64) -> Result<Figures> {
     // A sweep is whole only when every call had its fault.
     let mut figures = Figures::default();
     for seed in first_seed.. {
-        figures.take(&disk::sweep("", 1 + seed % 4, seed, budget)?);
-        figures.take(&disk::statements(seed, budget)?);
+        figures.take(&disk::sweep(
+            "",
+            1 + seed % 4,
+            seed,
+            disk::DRAIN_MANY,
+            budget,
+        )?);
+        figures.take(&disk::statements(seed, disk::DRAIN_MANY, budget)?);
         figures.add("sweeps", 1);
         if budget.is_spent(figures.get("faults")) {
             break;

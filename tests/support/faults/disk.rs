@@ -23,8 +23,10 @@ const KINDS: [&[FaultKind]; 2] = [
     &[FaultKind::Write, FaultKind::Halt],
 ];
 
-/// Every so many faults the outbox is drained into a server.
-const DRAIN_EVERY: u64 = 8;
+/// In `make test` the outbox is drained into a server after the first fault of a kind and then every so many.
+pub const DRAIN_SOME: u64 = 32;
+/// The same in torture.
+pub const DRAIN_MANY: u64 = 8;
 
 /// A request that writes a fact, and its answer if one was given.
 struct Tried {
@@ -35,7 +37,9 @@ struct Tried {
 struct Day {
     shop: Shop,
     center: Center,
+    /// Days finished after a fault of this kind.
     recovered: u64,
+    drain_every: u64,
     tried: Vec<Tried>,
     /// After a failure the cashier presses again: the same request, or a new one.
     same_id: bool,
@@ -269,8 +273,9 @@ impl Day {
         ensure!(self.sales()? == before + 1, "one more was sold");
         let report = self.shop.ledger().verify()?;
         ensure!(report.ok, "{:?}", report.first_bad);
+        let drain = self.recovered.is_multiple_of(self.drain_every);
         self.recovered += 1;
-        if self.recovered.is_multiple_of(DRAIN_EVERY) {
+        if drain {
             for answer in self.tried.iter().filter_map(|tried| tried.answer.as_ref()) {
                 sold.extend(Sold::of(&serde_json::from_str(answer)?));
             }
@@ -289,6 +294,7 @@ fn kinds(
     only: &'static str,
     sales: u64,
     seed: u64,
+    drain_every: u64,
     budget: &Budget,
 ) -> Result<Figures> {
     let mut figures = Figures::default();
@@ -303,6 +309,7 @@ fn kinds(
         shop,
         center,
         recovered: 0,
+        drain_every,
         tried: Vec::new(),
         same_id: true,
     };
@@ -313,6 +320,7 @@ fn kinds(
             &[false, true]
         };
         for &sticky in lasting {
+            day.recovered = 0;
             for at in 0.. {
                 if budget.is_spent(figures.get("faults")) {
                     return Ok(figures);
@@ -356,12 +364,18 @@ fn kinds(
 ///
 /// # Errors
 /// The first violation, with what repeats it.
-pub fn sweep(only: &'static str, sales: u64, seed: u64, budget: &Budget) -> Result<Figures> {
+pub fn sweep(
+    only: &'static str,
+    sales: u64,
+    seed: u64,
+    drain_every: u64,
+    budget: &Budget,
+) -> Result<Figures> {
     let mut figures = Figures::default();
     std::thread::scope(|scope| {
         let threads: Vec<_> = KINDS
             .iter()
-            .map(|of| scope.spawn(move || kinds(of, only, sales, seed, budget)))
+            .map(|of| scope.spawn(move || kinds(of, only, sales, seed, drain_every, budget)))
             .collect();
         for thread in threads {
             let found = thread
@@ -378,7 +392,7 @@ pub fn sweep(only: &'static str, sales: u64, seed: u64, budget: &Budget) -> Resu
 ///
 /// # Errors
 /// The first violation, with what repeats it.
-pub fn statements(seed: u64, budget: &Budget) -> Result<Figures> {
+pub fn statements(seed: u64, drain_every: u64, budget: &Budget) -> Result<Figures> {
     let mut figures = Figures::default();
     let (center, mut shop) = Center::with(Setup {
         seed: seed.to_le_bytes()[0],
@@ -392,6 +406,7 @@ pub fn statements(seed: u64, budget: &Budget) -> Result<Figures> {
         shop,
         center,
         recovered: 0,
+        drain_every,
         tried: Vec::new(),
         same_id: true,
     };
@@ -400,6 +415,7 @@ pub fn statements(seed: u64, budget: &Budget) -> Result<Figures> {
         (FaultKind::Abort, false),
         (FaultKind::Abort, true),
     ] {
+        day.recovered = 0;
         for at in 0.. {
             if budget.is_spent(figures.get("statements")) {
                 return Ok(figures);

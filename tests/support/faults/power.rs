@@ -33,6 +33,9 @@ pub struct Depth {
     pub verify_every: u64,
     /// Every so many states the till itself is started and sells on.
     pub door_every: u64,
+    /// Of the tills that were started after one way to survive, the first and then every so many drain their outbox
+    /// into a server.
+    pub drain_every: u64,
 }
 
 impl Depth {
@@ -41,12 +44,14 @@ impl Depth {
         open_every: 1,
         verify_every: 5,
         door_every: 40,
+        drain_every: 5,
     };
     /// For a million.
     pub const WIDE: Depth = Depth {
         open_every: 10,
         verify_every: 50,
         door_every: 400,
+        drain_every: 1,
     };
 }
 /// States drawn of each random kind after each operation.
@@ -155,6 +160,7 @@ struct Job {
     open: bool,
     verify: bool,
     through_the_door: bool,
+    drain: bool,
     label: String,
 }
 
@@ -256,7 +262,7 @@ impl Recording {
     }
 
     /// Starts the till on it: the last answers are given again, the request that was under way is repeated,
-    /// another sale follows, and all of it drains.
+    /// another sale follows, and where the job says so all of it drains.
     fn go_on(&self, disk: &MemDisk, job: &Job) -> Result<()> {
         let mut drawn = 0_u64;
         let mut context = || {
@@ -345,9 +351,11 @@ impl Recording {
             bail!("after selling on: {:?}", report.first_bad);
         }
         sold.extend(Sold::of(&done));
-        self.center
-            .drain(&mut till, context().now, &sold, true)
-            .context("the outbox")?;
+        if job.drain {
+            self.center
+                .drain(&mut till, context().now, &sold, true)
+                .context("the outbox")?;
+        }
         Ok(())
     }
 
@@ -397,6 +405,7 @@ impl Recording {
                 ("opened", job.open),
                 ("verified", job.verify),
                 ("through_the_door", job.through_the_door),
+                ("drained", job.drain),
             ] {
                 shared.0.add(name, u64::from(done));
             }
@@ -432,6 +441,7 @@ impl Recording {
         let mut disk = CrashDisk::new(&self.start);
         let mut seen = HashSet::new();
         let mut read = HashSet::new();
+        let mut started = SURVIVALS.map(|_| 0_u64);
         let mut acked = 0;
         for (at, op) in self.log.iter().enumerate() {
             disk.step(op);
@@ -441,7 +451,7 @@ impl Recording {
             if at % stride != 0 {
                 continue;
             }
-            for survival in SURVIVALS {
+            for (survival, started) in SURVIVALS.into_iter().zip(&mut started) {
                 let draws = match survival {
                     Survival::Nothing | Survival::All => 1,
                     Survival::Prefix | Survival::Sectors | Survival::Garbage => DRAWS,
@@ -452,17 +462,21 @@ impl Recording {
                         return figures;
                     }
                     let mut state = disk.state(survival, &mut rng);
-                    if !seen.insert((fingerprint(&state, ""), acked)) {
+                    let (whole, ledger) = fingerprints(&state);
+                    if !seen.insert((whole, acked)) {
                         continue;
                     }
                     figures.add("states", 1);
-                    let through_the_door = (built + 1) % depth.door_every == 0;
-                    if !read.insert((fingerprint(&state, LEDGER), acked)) && !through_the_door {
+                    let through_the_door = (built + 1).is_multiple_of(depth.door_every);
+                    if !read.insert((ledger, acked)) && !through_the_door {
                         continue;
                     }
                     if !through_the_door {
                         state.files.retain(|name, _| name.starts_with(LEDGER));
                     }
+                    // The first of each way to survive is drained.
+                    let drain = through_the_door && started.is_multiple_of(depth.drain_every);
+                    *started += u64::from(through_the_door);
                     let nth = read.len() as u64;
                     let verify = nth.is_multiple_of(depth.verify_every);
                     let job = Job {
@@ -471,6 +485,7 @@ impl Recording {
                         open: verify || through_the_door || nth.is_multiple_of(depth.open_every),
                         verify,
                         through_the_door,
+                        drain,
                         label: format!("after operation {at}, {survival:?}, {acked} acknowledged"),
                     };
                     if send.send(job).is_err() {
@@ -486,28 +501,31 @@ impl Recording {
 /// Names of the ledger's files begin so.
 const LEDGER: &str = "ledger.db";
 
-/// Tells states apart by the files whose names begin with `prefix`. It is asked for every state, so it is fast and
-/// not strong: two states that it takes for one are looked at once.
-fn fingerprint(state: &Snapshot, prefix: &str) -> u64 {
-    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mut sums = [1_u64, 2, 3, 4];
-    let mut mix = |bytes: &[u8]| {
-        sums[0] = sums[0].wrapping_add(bytes.len() as u64);
-        let (blocks, rest) = bytes.as_chunks::<32>();
-        let mut last = [0; 32];
-        last[..rest.len()].copy_from_slice(rest);
-        for block in blocks.iter().chain([&last]) {
-            for (sum, word) in sums.iter_mut().zip(block.as_chunks::<8>().0) {
-                *sum = (*sum ^ u64::from_le_bytes(*word))
-                    .wrapping_mul(FACTOR)
-                    .rotate_left(29);
-            }
-        }
-    };
+/// Tells states apart by all their files, and by those of the ledger alone. It is asked for every state, so it is fast
+/// and not strong: two states that it takes for one are looked at once.
+fn fingerprints(state: &Snapshot) -> (u64, u64) {
+    let (mut all, mut ledger) = (0, 0);
     for (name, bytes) in &state.files {
-        if name.starts_with(prefix) {
-            mix(name.as_bytes());
-            mix(bytes);
+        let of_file = mixed(mixed(1, name.as_bytes()), bytes);
+        all = mixed(all, &of_file.to_le_bytes());
+        if name.starts_with(LEDGER) {
+            ledger = mixed(ledger, &of_file.to_le_bytes());
+        }
+    }
+    (all, ledger)
+}
+
+fn mixed(start: u64, bytes: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut sums = [start.wrapping_add(bytes.len() as u64), 2, 3, 4];
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut last = [0; 32];
+    last[..rest.len()].copy_from_slice(rest);
+    for block in blocks.iter().chain([&last]) {
+        for (sum, word) in sums.iter_mut().zip(block.as_chunks::<8>().0) {
+            *sum = (*sum ^ u64::from_le_bytes(*word))
+                .wrapping_mul(FACTOR)
+                .rotate_left(29);
         }
     }
     let [first, rest @ ..] = sums;
