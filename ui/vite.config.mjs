@@ -36,20 +36,15 @@ const definedNames = {
   },
 };
 
-// Arabic and English texts as lists in the order of the French keys: each key is loaded once instead of three times.
-// The type check has seen to it that all have the same ones.
-const keysOnce = {
-  name: 'keys-once',
-  apply: 'build',
-  enforce: 'pre',
-  load(id) {
-    const file = /\/i18n\/(?:ar|en)\/(\w+\.json)$/.exec(id);
-    if (!file) return null;
-    const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
-    const keys = Object.keys(read(id.replace(/\/i18n\/(?:ar|en)\//, '/i18n/fr/')));
-    const texts = read(id);
-    const code = `import fr from '../fr/${file[1]}';\nconst all = ${JSON.stringify(keys.map((key) => texts[key]))};\nconst texts = {};\nObject.keys(fr).forEach((key, i) => { texts[key] = all[i]; });\nexport default texts;`;
-    return { code, moduleType: 'js' };
+// French is part of the till's script; the texts of another language are a file of their own, loaded when it is chosen.
+const textsApart = {
+  name: 'texts-apart',
+  generateBundle() {
+    for (const code of ['ar', 'en']) {
+      const read = (name) => JSON.parse(readFileSync(`i18n/${code}/${name}.json`, 'utf8'));
+      const texts = { till: read('till'), refusal: read('refusal'), account: read('account') };
+      this.emitFile({ type: 'asset', fileName: `texts-${code}.json`, source: JSON.stringify(texts) });
+    }
   },
 };
 
@@ -62,7 +57,7 @@ export default defineConfig(({ mode }) => {
   return {
     base: './',
     publicDir: false,
-    plugins: till ? [keysOnce, definedNames, classicScript] : [],
+    plugins: till ? [textsApart, definedNames, classicScript] : [],
     css: { postcss: { plugins: [mirror] } },
     build: {
       outDir: 'dist',

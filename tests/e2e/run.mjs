@@ -142,7 +142,7 @@ async function sale(browser, { lang, width, height, name }) {
     await page.goto(`${door.url}/#token=${door.token}`);
     await seen('enrol-server');
     if (lang !== 'fr') await tap('lang-' + lang);
-    check(await page.evaluate(() => document.documentElement.dir) === (lang === 'ar' ? 'rtl' : 'ltr'), 'the direction follows the language');
+    await until('the direction follows the language', () => page.evaluate((dir) => document.documentElement.dir === dir, lang === 'ar' ? 'rtl' : 'ltr'));
     await find('enrol-server').fill(demo.server_url);
     await find('enrol-code').fill('WRONGCODE');
     await tap('enrol-go');

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 const KIB = 1024;
-// The texts of three languages are a third of app.js. Before it grows beyond this they are to be loaded one by one.
-const BUDGETS = [['app.js', 64], ['app.css', 10], ['office.js', 120], ['office.css', 10]];
+// French is part of app.js; the texts of another language are loaded when it is chosen.
+const BUDGETS = [['app.js', 52], ['texts-ar.json', 12], ['texts-en.json', 12], ['app.css', 10], ['office.js', 120], ['office.css', 10]];
 const FONTS_KIB = 130;
 
 // [where, what, why]. The till only: the office page is for evergreen browsers.
@@ -54,7 +54,7 @@ try {
 
 const line = (name, size, budget) => {
   const over = size > budget * KIB;
-  process.stdout.write(`${name.padEnd(12)} ${(size / KIB).toFixed(1).padStart(7)} KiB of ${budget}${over ? '  OVER' : ''}\n`);
+  process.stdout.write(`${name.padEnd(14)} ${(size / KIB).toFixed(1).padStart(7)} KiB of ${budget}${over ? '  OVER' : ''}\n`);
   if (over) failures.push(`${name} is over its budget of ${budget} KiB`);
 };
 for (const [name, budget] of BUDGETS) line(name, gzipSync(readFileSync(join('dist', name)), { level: 9 }).length, budget);

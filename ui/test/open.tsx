@@ -1,12 +1,27 @@
+import { readFileSync } from 'node:fs';
 import { render } from 'preact';
 import { expect, vi } from 'vitest';
 import type { Answer } from '../src/bindings/Answer';
 import type { Command } from '../src/bindings/Command';
 import { MockTill } from './mock-door.mjs';
 
+/** The languages as the build lays them beside the page; those in `missing` are not there. */
+export function serveTexts(missing: string[] = []) {
+  const asked: string[] = [];
+  vi.stubGlobal('fetch', (url: string) => {
+    asked.push(url);
+    const code = (/^\.\/texts-(\w+)\.json$/.exec(url) || [])[1] as string;
+    const read = (name: string) => JSON.parse(readFileSync(`i18n/${code}/${name}.json`, 'utf8')) as unknown;
+    if (missing.indexOf(code) >= 0) return Promise.resolve({ ok: false, status: 404 });
+    return Promise.resolve({ ok: true, json: () => Promise.resolve({ till: read('till'), refusal: read('refusal'), account: read('account') }) });
+  });
+  return { asked, missing };
+}
+
 /** The whole till in jsdom over the mock, freshly loaded. `hold` keeps an answer on its way until what it gave settles. */
-export async function open(options: Record<string, unknown> = {}, hold: (command: Command) => Promise<void> | null = () => null) {
+export async function open(options: Record<string, unknown> = {}, hold: (command: Command) => Promise<void> | null = () => null, missing: string[] = []) {
   vi.resetModules();
+  const texts = serveTexts(missing);
   document.body.innerHTML = '<div id="app"></div>';
   const till = new MockTill(options);
   const { App, guardScreens } = await import('../src/till/app');
@@ -20,10 +35,11 @@ export async function open(options: Record<string, unknown> = {}, hold: (command
   guardScreens();
   const root = document.getElementById('app') as HTMLElement;
   render(<App />, root);
+  let poll = () => {};
   state.start({ send: (request) => {
     const answer = JSON.parse(JSON.stringify(till.handle(request.command))) as Answer;
     return Promise.resolve(hold(request.command)).then(() => answer);
-  }, listen() {} });
+  }, listen(changed) { poll = changed; } });
   const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
   const seen = (id: string) => vi.waitFor(() => {
     const element = find(id);
@@ -43,7 +59,7 @@ export async function open(options: Record<string, unknown> = {}, hold: (command
     await tap('open-shift-go');
     await seen('charge');
   };
-  return { till, root, state, actions, find, seen, tap, pin, commands, sell, key: (key: string) => pressKey({ key, repeat: false }) };
+  return { till, texts, poll: () => poll(), root, state, actions, find, seen, tap, pin, commands, sell, key: (key: string) => pressKey({ key, repeat: false }) };
 }
 
 /**
@@ -54,4 +70,7 @@ export async function close() {
   const root = document.getElementById('app');
   if (root) render(null, root);
   await new Promise(frame => requestAnimationFrame(frame));
+  vi.unstubAllGlobals();
+  document.documentElement.lang = 'fr';
+  document.documentElement.dir = 'ltr';
 }

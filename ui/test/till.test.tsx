@@ -159,6 +159,69 @@ it('changes language and direction on the spot, and amounts stay left to right',
   await vi.waitFor(() => expect(till.settings.language).toBe('ar'));
 });
 
+it('loads the texts of a language once, when it is chosen, and French never', async () => {
+  const { sell, tap, texts, root } = await open();
+  await sell();
+  const pick = async (code: string, says: string) => {
+    await tap('menu');
+    await tap('lang-' + code);
+    await vi.waitFor(() => expect(document.documentElement.lang).toBe(code));
+    await vi.waitFor(() => expect(root.textContent).toContain(says));
+    await tap('sheet-close');
+  };
+  expect(texts.asked).toEqual([]);
+  await pick('en', 'Charge');
+  await pick('ar', 'استخلاص');
+  await pick('fr', 'Encaisser');
+  await pick('ar', 'استخلاص');
+  expect(texts.asked).toEqual(['./texts-en.json', './texts-ar.json']);
+});
+
+it('a language that cannot be loaded is not taken, and can be chosen once it can', async () => {
+  const { sell, tap, seen, texts, till, root } = await open();
+  texts.missing.push('ar');
+  await sell();
+  await tap('menu');
+  await tap('lang-ar');
+  await vi.waitFor(async () => expect((await seen('toast')).textContent).toContain('Cette langue'));
+  expect(document.documentElement.dir).toBe('ltr');
+  expect(till.settings.language).toBe('fr');
+  texts.missing.length = 0;
+  await tap('lang-ar');
+  await vi.waitFor(() => expect(document.documentElement.dir).toBe('rtl'));
+  await vi.waitFor(() => expect(till.settings.language).toBe('ar'));
+  expect(root.textContent).not.toContain('Encaisser');
+});
+
+it('the language that was chosen last shows, whichever was loaded first', async () => {
+  const { sell, tap, till, state } = await open();
+  let arrive = () => {};
+  const late = new Promise<void>((go) => { arrive = go; });
+  const served = fetch;
+  vi.stubGlobal('fetch', (url: string) => late.then(() => served(url)));
+  await sell();
+  await tap('menu');
+  await tap('lang-ar');
+  await tap('lang-fr');
+  await vi.waitFor(() => expect(till.calls.some((command: { type: string }) => command.type === 'SetSettings')).toBe(true));
+  arrive();
+  await late;
+  await state.refresh();
+  await vi.waitFor(() => expect(till.settings.language).toBe('fr'));
+  expect(document.documentElement.lang).toBe('fr');
+});
+
+it('opens in French when the language of the till cannot be loaded, and tries again', async () => {
+  const { tap, texts, root, poll } = await open({ language: 'ar' }, () => null, ['ar']);
+  await tap('user-Amira');
+  expect(texts.asked.length).toBeGreaterThan(0);
+  expect(document.documentElement.dir).toBe('ltr');
+  expect(root.textContent).toContain('Amira');
+  texts.missing.length = 0;
+  poll();
+  await vi.waitFor(() => expect(document.documentElement.dir).toBe('rtl'));
+});
+
 it('the desk works by keys: charge, exact', async () => {
   const { sell, actions, seen, key } = await open();
   await sell();

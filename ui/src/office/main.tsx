@@ -1,20 +1,24 @@
 import { signal } from '@preact/signals';
 import { render, type ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import fr from '../../i18n/fr/office.json';
+import arAccount from '../../i18n/ar/account.json';
 import ar from '../../i18n/ar/office.json';
+import enAccount from '../../i18n/en/account.json';
 import en from '../../i18n/en/office.json';
+import fr from '../../i18n/fr/office.json';
 import '../shared/fonts.css';
 import '../shared/tokens.css';
 import './office.css';
 import { accountName } from '../shared/accounts';
 import { ageParts, formatAmount, formatTime } from '../shared/format';
-import { applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
+import { addTexts, applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
 import { Empty, Icon, Langs, Ltr, Pill, Qty } from '../shared/parts';
 import { api, OfficeRefusal, type Accounts, type IncidentLine, type Incidents, type LineageStep, type Me, type Lineage, type SetAsideLine, type StockLine, type StockPage, type Takings, type TillLine } from './api';
 
 type Key = keyof typeof fr;
-const { t, tx } = catalogue<Key>({ fr, ar: ar satisfies Record<Key, unknown>, en: en satisfies Record<Key, unknown> });
+const { t, tx } = catalogue<Key>('office', fr);
+addTexts('ar', { office: ar satisfies Record<Key, unknown>, account: arAccount });
+addTexts('en', { office: en satisfies Record<Key, unknown>, account: enAccount });
 
 type Tab = 'stock' | 'takings' | 'accounts' | 'tills' | 'incidents';
 const TABS: [Tab, Key][] = [['stock', 'tab_stock'], ['takings', 'tab_takings'], ['accounts', 'tab_accounts'], ['tills', 'tab_tills'], ['incidents', 'tab_incidents']];

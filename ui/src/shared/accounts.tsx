@@ -1,15 +1,9 @@
 import type { ComponentChildren } from 'preact';
 import fr from '../../i18n/fr/account.json';
-import ar from '../../i18n/ar/account.json';
-import en from '../../i18n/en/account.json';
 import { catalogue } from './i18n';
 import { Ltr } from './parts';
 
-const accounts = catalogue<keyof typeof fr>({
-  fr,
-  ar: ar satisfies Record<keyof typeof fr, unknown>,
-  en: en satisfies Record<keyof typeof fr, unknown>,
-});
+const accounts = catalogue<keyof typeof fr>('account', fr);
 
 /** Name of an account: `tax:19` is a rate, `location:LM` a place. Unknown accounts (a newer core) are shown as they are. */
 export function accountName(code: string): ComponentChildren {

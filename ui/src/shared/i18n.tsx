@@ -28,10 +28,21 @@ type Entry = string | Partial<Record<Form, string>>;
 export type Params = Record<string, string | number>;
 export type NodeParams = Record<string, ComponentChildren>;
 
-/** A catalogue whose keys are those of its French texts; the other languages must have every one of them. */
-export function catalogue<K extends string>(texts: Record<Lang, Record<K, unknown>>) {
+/** Texts of one language by catalogue. */
+export type Texts = Record<string, Record<string, unknown>>;
+const known: Record<Lang, Texts> = { fr: {}, ar: {}, en: {} };
+
+/** Takes the texts of a language in; only then may it become that of the page. */
+export function addTexts(code: Lang, texts: Texts): void {
+  for (const name in texts) known[code][name] = texts[name] as Record<string, unknown>;
+}
+
+/** A catalogue whose keys are those of its French texts. What another language lacks is said in French. */
+export function catalogue<K extends string>(name: string, french: Record<K, unknown>) {
+  addTexts('fr', { [name]: french });
   function template(key: K, count: unknown): string {
-    const entry = texts[lang.value][key] as Entry;
+    const own = known[lang.value][name];
+    const entry = (own && key in own ? own[key] : french[key]) as Entry;
     if (typeof entry === 'string') return entry;
     return entry[pluralForm(lang.value, count)] || entry.other || '';
   }
@@ -44,7 +55,7 @@ export function catalogue<K extends string>(texts: Record<Lang, Record<K, unknow
     tx(key: K, params: NodeParams): ComponentChildren[] {
       return template(key, params.count).split(/(\{\w+\})/).map((part) => part.charAt(0) === '{' ? params[part.slice(1, -1)] : part);
     },
-    has: (key: string): key is K => key in texts.fr,
+    has: (key: string): key is K => key in french,
   };
 }
 

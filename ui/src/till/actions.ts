@@ -1,16 +1,25 @@
 import { formatAmount } from '../shared/format';
-import { applyLang, lang, type Lang } from '../shared/i18n';
+import { lang, type Lang } from '../shared/i18n';
+import { showLang } from './languages';
 import { ask, cart, closeSheets, go, hush, refresh, run, say, sayRefusal, scanRefusal, scanTo, sheets, view, type View } from './state';
 import { soundBad, soundGood } from './sound';
 import { t, type TillKey } from './texts';
 
-/** Changes the language at once, then tells the till, which keeps it. */
+/** Changes the language, then tells the till, which keeps it. One whose texts cannot be loaded is not taken. */
 export function setLang(next: Lang): void {
-  applyLang(next);
-  ask({ type: 'GetSettings' }).then((answer) => {
-    if (!answer || !('ok' in answer) || answer.ok.type !== 'Settings') return undefined;
-    const { receipt_language, printer, profile } = answer.ok;
-    return ask({ type: 'SetSettings', settings: { language: next, receipt_language, printer, profile } }).then(() => refresh());
+  const before = lang.value;
+  showLang(next).then((shown) => {
+    if (shown === null) return undefined;
+    if (!shown) {
+      showLang(before);
+      say({ text: t('language_failed'), bad: true });
+      return undefined;
+    }
+    return ask({ type: 'GetSettings' }).then((answer) => {
+      if (!answer || !('ok' in answer) || answer.ok.type !== 'Settings') return undefined;
+      const { receipt_language, printer, profile } = answer.ok;
+      return ask({ type: 'SetSettings', settings: { language: next, receipt_language, printer, profile } }).then(() => refresh());
+    });
   });
 }
 

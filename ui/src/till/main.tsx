@@ -3,11 +3,12 @@ import { render } from 'preact';
 import '../shared/fonts.css';
 import '../shared/tokens.css';
 import './till.css';
-import { applyLang, rememberedLang } from '../shared/i18n';
+import { rememberedLang } from '../shared/i18n';
 import { scan } from './actions';
 import { App, guardScreens } from './app';
 import { askApprovalSheet } from './controls';
 import { pressKey } from './keys';
+import { showLang } from './languages';
 import { applyTheme } from './menu';
 import { listenKeys } from './scanner';
 import { approveWith, explainWith, start, tapsGuarded, wide } from './state';
@@ -18,7 +19,6 @@ import { connect } from './transport';
 const CHROMIUM_MIN = 60;
 
 function boot(): void {
-  applyLang(rememberedLang());
   const root = document.getElementById('app');
   if (!root) return;
   const engine = /Chrom(?:e|ium)\/(\d+)/.exec(navigator.userAgent);
@@ -52,4 +52,4 @@ function boot(): void {
   start(connect());
 }
 
-boot();
+showLang(rememberedLang()).then(boot);

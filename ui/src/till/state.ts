@@ -13,7 +13,7 @@ import type { Refusal } from '../bindings/Refusal';
 import type { Reply } from '../bindings/Reply';
 import type { ReportView } from '../bindings/ReportView';
 import type { Status } from '../bindings/Status';
-import { applyLang } from '../shared/i18n';
+import { retryLang, showLang } from './languages';
 import { callOver, Unreachable, type Transport } from './transport';
 
 /** Documents of the stockroom. */
@@ -269,8 +269,10 @@ export function start(over: Transport): void {
     const now = status.value;
     if (!adopted && now) {
       adopted = true;
-      if (now.enrolment.state === 'enrolled') applyLang(now.language);
+      if (now.enrolment.state === 'enrolled') return showLang(now.language);
     }
+    retryLang();
+    return undefined;
   });
   poll();
   setInterval(poll, POLL_MS);

@@ -2,24 +2,17 @@ import type { ComponentChildren } from 'preact';
 import type { DiscountInput } from '../bindings/DiscountInput';
 import type { RefusalCode } from '../bindings/RefusalCode';
 import frRefusal from '../../i18n/fr/refusal.json';
-import arRefusal from '../../i18n/ar/refusal.json';
-import enRefusal from '../../i18n/en/refusal.json';
 import fr from '../../i18n/fr/till.json';
-import ar from '../../i18n/ar/till.json';
-import en from '../../i18n/en/till.json';
 import { ageParts, formatAmount, formatFace } from '../shared/format';
 import { catalogue, lang, type NodeParams } from '../shared/i18n';
 import { Ltr } from '../shared/parts';
 import { status } from './state';
 
-// The assignments make a key that one language lacks, or a refusal without a text, an error of the type check.
+// French is part of the script: it is there when nothing else can be loaded. A refusal without a text is an error of the
+// type check; that the other languages have every key is seen to by a test.
 type TillKey = keyof typeof fr;
-const texts = catalogue<TillKey>({
-  fr,
-  ar: ar satisfies Record<TillKey, unknown>,
-  en: en satisfies Record<TillKey, unknown>,
-});
-const refusals = catalogue<RefusalCode>({ fr: frRefusal, ar: arRefusal, en: enRefusal });
+const texts = catalogue<TillKey>('till', fr);
+const refusals = catalogue<RefusalCode>('refusal', frRefusal);
 
 export const { t, tx } = texts;
 export type { TillKey };
