@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use domain::event::StreamHead;
 use domain::ids::StreamId;
-use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::answers::SET_LOCAL;
@@ -109,14 +108,10 @@ impl Ledger {
     }
 
     fn write_copy(&self, draft: &Path, made_wall: Option<i64>) -> Result<StreamHead, OpenError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut target = Connection::open_with_flags(draft, flags)?;
         let source = self
             .conn()
             .map_err(|error| OpenError::Io(Box::new(error)))?;
-        cipher::unlock_like(&target, self.key(), source)?;
+        let mut target = cipher::create_like(draft, self.key(), source)?;
         // In one step, or a sale in between would start it anew.
         rusqlite::backup::Backup::new(source, &mut target)?.run_to_completion(
             i32::MAX,

@@ -5,6 +5,7 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use domain::ids::Digest;
@@ -92,50 +93,89 @@ pub fn file_state(path: &Path) -> std::io::Result<FileState> {
     )
 }
 
-/// Gives a fresh connection its key, and the function that rows are proven with. To be called before anything else is
-/// asked of it; whether the key fits shows at the first read.
+/// How a file that is there is read.
+pub(crate) const READ_ONLY: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+/// How a file that is there is written.
+pub(crate) const READ_WRITE: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+/// How a file is made.
+pub(crate) const CREATE: OpenFlags = READ_WRITE.union(OpenFlags::SQLITE_OPEN_CREATE);
+
+/// Opens a file of a till with its key; whether the key fits shows at the first read.
 ///
 /// # Errors
-/// [`OpenError::CannotEncrypt`] when this program was built without encryption.
-pub fn unlock(conn: &Connection, key: Option<&FileKey>) -> Result<(), OpenError> {
-    crate::proof::teach(conn)?;
-    let Some(key) = key else {
-        return Ok(());
-    };
+/// [`OpenError::CannotEncrypt`] when this program was built without encryption, or what SQLite says.
+pub fn open_keyed(
+    path: impl AsRef<Path>,
+    flags: OpenFlags,
+    key: Option<&FileKey>,
+) -> Result<Connection, OpenError> {
+    let conn = open_locked(path, flags)?;
+    if let Some(key) = key {
+        set_key(&conn, &literal(key))?;
+    }
+    Ok(conn)
+}
+
+/// Makes a file that becomes a copy of the one that `source` has open: it gets the same salt, so that a page of one can
+/// be read in the other.
+///
+/// # Errors
+/// As [`open_keyed`].
+pub(crate) fn create_like(
+    path: &Path,
+    key: Option<&FileKey>,
+    source: &Connection,
+) -> Result<Connection, OpenError> {
+    let conn = open_locked(path, CREATE)?;
+    if let Some(key) = key {
+        let salt: String = source.query_row("PRAGMA cipher_salt", [], |row| row.get(0))?;
+        let is_salt =
+            salt.len() == SALT_DIGITS && salt.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_salt {
+            return Err(OpenError::Pragma {
+                name: "cipher_salt",
+            });
+        }
+        set_key(&conn, &format!("\"x'{}{salt}'\"", Digest(key.0)))?;
+    }
+    Ok(conn)
+}
+
+/// Opens a database without a file.
+///
+/// # Errors
+/// What SQLite says.
+pub fn open_in_memory() -> rusqlite::Result<Connection> {
+    start();
+    let conn = Connection::open_in_memory()?;
+    crate::proof::teach(&conn)?;
+    Ok(conn)
+}
+
+/// Starts the library, before the first opening of the process: SQLCipher starts its cipher after SQLite calls itself
+/// ready, so of two threads that open their first file at the same moment one would be refused its key.
+fn start() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| drop(Connection::open_in_memory()));
+}
+
+/// A connection that has no key yet, and knows the function that rows are proven with.
+fn open_locked(path: impl AsRef<Path>, flags: OpenFlags) -> Result<Connection, OpenError> {
+    start();
+    let conn = Connection::open_with_flags(path, flags)?;
+    crate::proof::teach(&conn)?;
+    Ok(conn)
+}
+
+fn set_key(conn: &Connection, literal: &str) -> Result<(), OpenError> {
     if !can_encrypt() {
         return Err(OpenError::CannotEncrypt);
     }
     // A damaged file makes it print a line for every page; what is wrong is returned all the same.
     conn.query_row("PRAGMA cipher_log_level = NONE", [], |_| Ok(()))
         .or_else(no_rows)?;
-    set_key(conn, &literal(key))
-}
-
-/// As [`unlock`], for a new file that becomes a copy of the one that `source` has open: it gets the same salt, so that a
-/// page of one can be read in the other.
-///
-/// # Errors
-/// As [`unlock`].
-pub fn unlock_like(
-    conn: &Connection,
-    key: Option<&FileKey>,
-    source: &Connection,
-) -> Result<(), OpenError> {
-    unlock(conn, key)?;
-    let Some(key) = key else {
-        return Ok(());
-    };
-    let salt: String = source.query_row("PRAGMA cipher_salt", [], |row| row.get(0))?;
-    let is_salt = salt.len() == SALT_DIGITS && salt.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_salt {
-        return Err(OpenError::Pragma {
-            name: "cipher_salt",
-        });
-    }
-    set_key(conn, &format!("\"x'{}{salt}'\"", Digest(key.0)))
-}
-
-fn set_key(conn: &Connection, literal: &str) -> Result<(), OpenError> {
     conn.query_row(&format!("PRAGMA key = {literal}"), [], |_| Ok(()))
         .or_else(no_rows)?;
     Ok(())
@@ -175,16 +215,12 @@ pub fn seal(path: &Path, key: &FileKey) -> Result<(), OpenError> {
 
 fn write_sealed(path: &Path, draft: &Path, key: &FileKey) -> Result<(), OpenError> {
     let text = draft.to_str().ok_or(OpenError::NotFound)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // Made first, so that attaching it below cannot fall back to reading.
-    let made = Connection::open_with_flags(draft, flags)?;
-    unlock(&made, Some(key))?;
+    let made = open_keyed(draft, CREATE, Some(key))?;
     made.execute_batch("PRAGMA user_version = 0; VACUUM")?;
     made.close().map_err(|(_, error)| error)?;
 
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let conn = open_keyed(path, READ_WRITE, None)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     // The log goes into the file, and nobody else may have it open: a log left over would be read with the new file.
     let mode: String =
@@ -211,8 +247,7 @@ fn write_sealed(path: &Path, draft: &Path, key: &FileKey) -> Result<(), OpenErro
 /// Whether every row of the plain file is in the sealed one, and nothing else.
 fn compare(path: &Path, draft: &Path, key: &FileKey) -> Result<(), OpenError> {
     let text = path.to_str().ok_or(OpenError::NotFound)?;
-    let conn = Connection::open_with_flags(draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    unlock(&conn, Some(key))?;
+    let conn = open_keyed(draft, READ_WRITE, Some(key))?;
     conn.execute("ATTACH DATABASE ?1 AS plain KEY ''", [text])?;
     // Virtual tables keep their rows in tables of their own.
     let tables: Vec<String> = conn

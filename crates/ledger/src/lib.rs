@@ -40,7 +40,7 @@ pub use answers::StoredAnswer;
 pub use backup::{BACKUP_STAMP, BackupStamp};
 pub use books::shift_of;
 pub use catalogue::Item;
-pub use cipher::{FileKey, FileState, can_encrypt, file_state, seal, unlock};
+pub use cipher::{FileKey, FileState, can_encrypt, file_state, open_in_memory, open_keyed, seal};
 pub use error::{LedgerError, OpenError, StorageError, StorageKind};
 pub use feed::PageOutcome;
 pub use goods::{Lineage, LineageEntry, LineageStep, OpenTransfer, RECEIPTS_BACK};

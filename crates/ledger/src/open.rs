@@ -17,7 +17,6 @@ use crate::books::Books;
 use crate::cipher::{self, FileKey, FileState};
 use crate::error::{OpenError, StorageKind, classify};
 use crate::ledger::{Identity, Ledger, NewStream, Place, Position};
-use crate::proof;
 use crate::sql::N;
 
 /// Lowest SQLite version accepted: earlier ones can damage a file when the write-ahead log is reset while
@@ -161,8 +160,7 @@ impl Ledger {
     /// [`OpenError::NotATill`], or what SQLite says.
     pub fn create_in_memory(new: NewStream, now: &Now, id: EventId) -> Result<Ledger, OpenError> {
         check_sqlite()?;
-        let conn = Connection::open_in_memory()?;
-        proof::teach(&conn)?;
+        let conn = cipher::open_in_memory()?;
         let options = OpenOptions {
             durability: Durability::Relaxed,
             pages_max: None,
@@ -218,9 +216,7 @@ impl Ledger {
         // A plain file is read as it is, whatever key there is.
         let key = if is_plain(path)? { None } else { key };
         look(path, key)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(path, flags)?;
-        cipher::unlock(&conn, key)?;
+        let conn = cipher::open_keyed(path, cipher::READ_ONLY, key)?;
         conn.busy_timeout(Duration::from_secs(5))?;
         let conn = match conn.query_row("SELECT count(*) FROM identity", [], |_| Ok(())) {
             Ok(()) => conn,
@@ -352,8 +348,7 @@ pub(crate) fn schema_expected(
     if let Some(made) = MADE.get() {
         return Ok(Some(made.clone()));
     }
-    let fresh = Connection::open_in_memory()?;
-    proof::teach(&fresh)?;
+    let fresh = cipher::open_in_memory()?;
     fresh.execute_batch(FORMAT_TABLE)?;
     for migration in MIGRATIONS {
         fresh.execute_batch(migration.sql)?;
@@ -386,19 +381,12 @@ fn immutable(path: &Path, key: Option<&FileKey>) -> Result<Connection, OpenError
         }
     }
     uri.push_str("?immutable=1");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(uri, flags)?;
-    cipher::unlock(&conn, key)?;
-    Ok(conn)
+    cipher::open_keyed(uri, cipher::READ_ONLY | OpenFlags::SQLITE_OPEN_URI, key)
 }
 
 /// A connection that may write, with every setting that durability depends on read back.
 pub(crate) fn connect(path: &Path, options: &OpenOptions) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    cipher::unlock(&conn, options.key.as_ref())?;
+    let conn = cipher::open_keyed(path, cipher::READ_WRITE, options.key.as_ref())?;
     // SQLite falls back to reading where it may not write.
     if conn.is_readonly("main")? {
         return Err(OpenError::ReadOnly);
@@ -412,14 +400,12 @@ pub(crate) fn connect(path: &Path, options: &OpenOptions) -> Result<Connection, 
 /// A connection that only reads, to a file that may be damaged: nothing is checked, and nothing is written but the
 /// shared memory file beside it.
 pub(crate) fn open_raw(path: &Path, options: &OpenOptions) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let key = if is_plain(path)? {
         None
     } else {
         options.key.as_ref()
     };
-    let conn = Connection::open_with_flags(path, flags)?;
-    cipher::unlock(&conn, key)?;
+    let conn = cipher::open_keyed(path, cipher::READ_ONLY, key)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.pragma_update(None, "query_only", 1)?;
     // Otherwise a file that is shorter than its header says, or one with a table that cannot be read, is refused
@@ -505,8 +491,7 @@ fn migrate(
     if let (Some(path), true) = (path, found > 0) {
         let copy = with_suffix(path, &format!(".format-{found}"));
         remove_database(&copy)?;
-        let mut target = Connection::open(&copy)?;
-        cipher::unlock(&target, key)?;
+        let mut target = cipher::open_keyed(&copy, cipher::CREATE, key)?;
         rusqlite::backup::Backup::new(conn, &mut target)?.run_to_completion(
             1_024,
             Duration::ZERO,
@@ -575,11 +560,7 @@ pub(crate) fn write_new(
     id: EventId,
     options: &OpenOptions,
 ) -> Result<(), OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    cipher::unlock(&conn, options.key.as_ref())?;
+    let conn = cipher::open_keyed(path, cipher::CREATE, options.key.as_ref())?;
     prepare(&conn, options)?;
     migrate(&conn, None, options.key.as_ref(), MIGRATIONS)?;
     begin_stream(&conn, new, now, id)?;
@@ -793,7 +774,7 @@ mod tests {
     fn file_of_the_first_format() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("ledger.db");
-        let conn = Connection::open(&path).expect("create");
+        let conn = cipher::open_keyed(&path, cipher::CREATE, None).expect("create");
         prepare(&conn, &OpenOptions::default()).expect("settings");
         migrate(&conn, None, None, &[FIRST]).expect("first format");
         (directory, path)
@@ -812,7 +793,8 @@ mod tests {
         };
         assert_eq!(text(&conn), "changed");
         assert_eq!(format_of(&conn).expect("format"), 2);
-        let copy = Connection::open(with_suffix(&path, ".format-1")).expect("copy");
+        let copy = cipher::open_keyed(with_suffix(&path, ".format-1"), cipher::READ_ONLY, None)
+            .expect("copy");
         assert_eq!(text(&copy), "kept");
         assert_eq!(format_of(&copy).expect("format"), 1);
     }

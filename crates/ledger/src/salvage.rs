@@ -9,8 +9,6 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
-
 use crate::answers::SET_LOCAL;
 use crate::cipher::{self, PAGE};
 use crate::error::OpenError;
@@ -199,10 +197,8 @@ fn first_page(
     remove_database(draft)?;
     fs::copy(copy, draft).map_err(failed)?;
     let plain = is_plain(copy)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(draft, flags)?;
     let key = options.key.as_ref().filter(|_| !plain);
-    cipher::unlock(&conn, key)?;
+    let conn = cipher::open_keyed(draft, cipher::READ_WRITE, key)?;
     conn.pragma_update(None, "synchronous", 0)?;
     let mut count = 0_u32;
     loop {

@@ -242,8 +242,9 @@ fn nothing_is_copied_while_somebody_sells_unless_asked_for() {
 #[test]
 fn a_check_that_finds_something_says_what() {
     let shop = sold();
-    let db = rusqlite::Connection::open(shop.folder().join("ledger.db")).expect("opens");
-    ledger::unlock(&db, key(&shop).as_ref()).expect("a key");
+    let file = shop.folder().join("ledger.db");
+    let db = ledger::open_keyed(file, rusqlite::OpenFlags::default(), key(&shop).as_ref())
+        .expect("opens");
     db.execute_batch("UPDATE books SET state = json_set(state, '$.perpetual_minor', 1)")
         .expect("edited");
     db.close().expect("closed");

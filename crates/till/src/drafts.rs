@@ -8,7 +8,7 @@ use domain::cart::Cart;
 use domain::ids::{Digest, RequestId, SaleId, ShiftId, StreamId, UserId, VariantId};
 use ed25519_dalek::SigningKey;
 use ledger::{FileKey, FileState};
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 
 use crate::counting::{CountDraft, CountHead, CountedItem};
 use crate::door::Settings;
@@ -177,14 +177,12 @@ impl Drafts {
                 Err(error) => tracing::error!(error = %error, "the drafts cannot be encrypted"),
             }
         }
-        let db = Connection::open(path)?;
-        ledger::unlock(&db, key)?;
-        Drafts::set_up(db)
+        Drafts::set_up(ledger::open_keyed(path, OpenFlags::default(), key)?)
     }
 
     /// Drafts that end with the program.
     pub fn in_memory() -> Result<Drafts, DraftsError> {
-        Drafts::set_up(Connection::open_in_memory()?)
+        Drafts::set_up(ledger::open_in_memory()?)
     }
 
     fn set_up(db: Connection) -> Result<Drafts, DraftsError> {

@@ -5,7 +5,6 @@ use std::path::Path;
 use domain::event::StreamReason;
 use domain::ids::EventId;
 use ledger::{Ledger, OpenError, OpenOptions};
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::support::{
@@ -41,7 +40,8 @@ fn foreign_files_are_refused_and_left_alone() {
     }
     for mode in ["DELETE", "WAL"] {
         std::fs::remove_file(&place.path).expect("remove");
-        let conn = Connection::open(&place.path).expect("foreign");
+        let conn =
+            ledger::open_keyed(&place.path, rusqlite::OpenFlags::default(), None).expect("foreign");
         conn.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(()))
             .expect("mode");
         conn.execute_batch("CREATE TABLE event (seq INTEGER); PRAGMA user_version = 1")

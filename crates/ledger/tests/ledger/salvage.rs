@@ -337,7 +337,8 @@ fn a_strangers_file_stays_where_it_is_and_a_strangers_copy_is_not_used() {
     let kept = Kept::new();
     let database = {
         let place = Place::new();
-        let conn = rusqlite::Connection::open(&place.path).expect("a database");
+        let conn = ledger::open_keyed(&place.path, rusqlite::OpenFlags::default(), None)
+            .expect("a database");
         conn.execute_batch(
             "CREATE TABLE event (seq, bytes, hash); INSERT INTO event VALUES (1, 2, 3)",
         )

@@ -500,7 +500,7 @@ fn what_stands_in_the_log_only_is_not_lost_with_it() {
 }
 
 fn damage_event(path: &Path, sql: &str) {
-    let conn = rusqlite::Connection::open(path).expect("raw");
+    let conn = ledger::open_keyed(path, rusqlite::OpenFlags::default(), None).expect("raw");
     conn.execute_batch(
         "PRAGMA foreign_keys = 0; DROP TRIGGER event_is_never_changed; DROP TRIGGER event_is_never_deleted; \
          DROP TRIGGER event_follows_the_last;",
@@ -1027,7 +1027,8 @@ fn a_file_that_is_not_an_earlier_part_of_this_till_is_refused() {
     }
     std::fs::write(path("text.db"), "no ledger".repeat(500)).expect("write");
     made_like(&path("newer.db"), |_| {});
-    let conn = rusqlite::Connection::open(path("newer.db")).expect("raw");
+    let conn =
+        ledger::open_keyed(path("newer.db"), rusqlite::OpenFlags::default(), None).expect("raw");
     conn.execute_batch("PRAGMA user_version = 99; UPDATE format SET understood_from = 99")
         .expect("newer");
     conn.close().expect("close");

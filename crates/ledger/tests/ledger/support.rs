@@ -88,9 +88,7 @@ pub fn options() -> OpenOptions {
 
 /// The file without the ledger in front of it.
 pub fn raw_file(path: &Path) -> rusqlite::Connection {
-    let conn = rusqlite::Connection::open(path).expect("raw");
-    ledger::unlock(&conn, options().key.as_ref()).expect("a key");
-    conn
+    ledger::open_keyed(path, rusqlite::OpenFlags::default(), options().key.as_ref()).expect("raw")
 }
 
 pub fn read_only(path: &Path) -> Result<Ledger, OpenError> {

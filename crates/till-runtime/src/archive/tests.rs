@@ -721,7 +721,7 @@ fn an_archive_of_a_damaged_journal_is_not_made() {
     let mut shop = busy();
     shop.close_till();
     let path = shop.folder().join("ledger.db");
-    let conn = rusqlite::Connection::open(&path).expect("open");
+    let conn = ledger::open_keyed(&path, rusqlite::OpenFlags::default(), None).expect("open");
     conn.execute_batch(
         "DROP TRIGGER event_is_never_changed;
          UPDATE event SET bytes = CAST(replace(CAST(bytes AS TEXT), 'monnaie', 'monnaye') AS BLOB)

@@ -40,7 +40,5 @@ fn raw(path: impl AsRef<std::path::Path>) -> rusqlite::Connection {
 }
 
 fn raw_with(path: &std::path::Path, options: &ledger::OpenOptions) -> rusqlite::Connection {
-    let db = rusqlite::Connection::open(path).expect("opens");
-    ledger::unlock(&db, options.key.as_ref()).expect("a key");
-    db
+    ledger::open_keyed(path, rusqlite::OpenFlags::default(), options.key.as_ref()).expect("opens")
 }
