@@ -131,7 +131,8 @@ pub(crate) struct Core {
     /// Head at which drawers to open were looked for last.
     kick_seq: u64,
     head_seq: u64,
-    checkpointed_seq: u64,
+    /// What was written when the till was last settled.
+    settled: (u64, u64),
 }
 
 impl Core {
@@ -188,7 +189,7 @@ impl Core {
             offered: None,
             kick_seq: 0,
             head_seq,
-            checkpointed_seq: 0,
+            settled: (0, 0),
         }
     }
 
@@ -261,7 +262,7 @@ impl Core {
         if let Some(tried) = self.enrol.as_ref().filter(|tried| !tried.asking) {
             sleep = sleep.min(tried.not_before.saturating_duration_since(Instant::now()));
         }
-        if self.checkpointed_seq != self.head_seq {
+        if self.settled != self.till.written() {
             sleep = sleep.min(CHECKPOINT_AFTER);
         }
         if self
@@ -280,15 +281,13 @@ impl Core {
     /// Nobody asked for anything for a while: the one moment at which a checkpoint delays no sale.
     fn idle(&mut self) {
         self.try_writing();
-        if self.checkpointed_seq == self.head_seq {
+        if self.settled == self.till.written() {
             return;
         }
-        if let Some(ledger) = self.till.ledger_mut() {
-            self.checkpointed_seq = self.head_seq;
-            if let Err(error) = ledger.checkpoint() {
-                tracing::warn!(cause = %error, "checkpoint put off");
-            }
+        if let Err(error) = self.till.settle(self.clock.now().wall_ms) {
+            tracing::warn!(cause = %error, "checkpoint put off");
         }
+        self.settled = self.till.written();
     }
 
     fn take(&mut self, message: Inbox) {
@@ -347,9 +346,7 @@ impl Core {
                 | Inbox::Stop => {}
             }
         }
-        if let Some(ledger) = self.till.ledger_mut()
-            && let Err(error) = ledger.checkpoint()
-        {
+        if let Err(error) = self.till.settle(self.clock.now().wall_ms) {
             tracing::warn!(cause = %error, "the last checkpoint was left to the next start");
         }
     }

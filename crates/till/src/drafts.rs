@@ -17,6 +17,11 @@ use crate::enrol::EnrolState;
 /// Answers are kept this many milliseconds: longer than any transport retries.
 const ANSWER_AGE_MS_MAX: i64 = 7 * 24 * 3_600_000;
 
+/// Pages in the log after which a scan moves them itself, should the till never have been idle: 16 MiB.
+const AUTOCHECKPOINT_PAGES: i64 = 4_096;
+/// Bytes of the log that stay after a checkpoint.
+const LOG_BYTES_KEPT: i64 = 4 << 20;
+
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS cart (sale BLOB PRIMARY KEY, parked_wall INTEGER, body TEXT NOT NULL);
@@ -189,6 +194,9 @@ impl Drafts {
         db.busy_timeout(std::time::Duration::from_secs(5))?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "NORMAL")?;
+        // A scan does not wait for a checkpoint: it is made when the till is idle.
+        db.pragma_update(None, "wal_autocheckpoint", AUTOCHECKPOINT_PAGES)?;
+        db.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
         db.execute_batch(SCHEMA)?;
         Ok(Drafts { db })
     }
@@ -401,6 +409,18 @@ impl Drafts {
             [serde_json::to_string(&stream)?],
         )?;
         tx.commit()?;
+        Ok(())
+    }
+
+    /// How many rows were written since the file was opened.
+    pub fn written(&self) -> u64 {
+        self.db.total_changes()
+    }
+
+    /// Moves what the log holds into the file, without waiting for readers.
+    pub fn checkpoint(&self) -> Result<(), DraftsError> {
+        self.db
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
     }
 

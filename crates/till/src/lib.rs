@@ -30,5 +30,5 @@ pub use enrol::{PendingJob, PendingWork, ServerLink};
 pub use ledger::STREAMS_FOLDER;
 pub use storage::{ROOM_LOW, ROOM_NONE, StorageJob, StorageReport, StorageWork, read_file_key};
 pub use till::{
-    Context, LOCK_FILE, OpenTillError, SyncReport, Till, Unparsable, device_public_key,
+    Context, LOCK_FILE, OpenTillError, SettleError, SyncReport, Till, Unparsable, device_public_key,
 };

@@ -42,6 +42,17 @@ pub struct Context {
     pub entropy: Entropy,
 }
 
+/// Why a log was not taken into its file. It stays beside it, whole.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// That of the drafts.
+    #[error("the log of the drafts stays")]
+    Drafts(#[from] crate::drafts::DraftsError),
+    /// That of the ledger.
+    #[error("the log of the ledger stays")]
+    Ledger(#[from] ledger::LedgerError),
+}
+
 /// Why a till could not be opened. Nothing has been changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenTillError {
@@ -820,6 +831,26 @@ impl Till {
     /// The ledger for the sync driver and the spooler.
     pub const fn ledger_mut(&mut self) -> Option<&mut Ledger> {
         self.ledger.as_mut()
+    }
+
+    /// How much was written so far: it grows with every change of a file.
+    pub fn written(&self) -> (u64, u64) {
+        let head = self.ledger.as_ref().map_or(0, |ledger| ledger.head().seq);
+        (head, self.drafts.written())
+    }
+
+    /// What no sale and no scan should wait for: old answers are forgotten and both files take in their logs. To be
+    /// called when the till is idle; `wall_ms` is the time of day.
+    ///
+    /// # Errors
+    /// [`SettleError`]; nothing is lost, the logs stay.
+    pub fn settle(&mut self, wall_ms: i64) -> Result<(), SettleError> {
+        self.drafts.prune(wall_ms)?;
+        self.drafts.checkpoint()?;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.checkpoint()?;
+        }
+        Ok(())
     }
 
     /// Key of this device.

@@ -228,3 +228,51 @@ fn the_same_commands_in_the_same_context_make_the_same_ledger() {
     let (mut one, mut two) = (Setup::tunisia().build(), Setup::tunisia().build());
     assert_eq!(day(&mut one), day(&mut two));
 }
+
+#[test]
+fn a_till_that_never_restarts_forgets_answers_after_a_week() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.sign_in(CASHIER);
+    let scanned = shop.request_id();
+    let first = shop.call_as(scanned, scan(BALL));
+    let kept = |shop: &testkit::shop::Shop| -> i64 {
+        crate::raw(shop.folder().join("drafts.db"))
+            .query_row("SELECT count(*) FROM answer", [], |row| row.get(0))
+            .expect("counts")
+    };
+    let settle = |shop: &mut testkit::shop::Shop| {
+        let wall = shop.now().wall_ms;
+        shop.till_mut().settle(wall).expect("settles");
+    };
+    shop.advance_days(6);
+    settle(&mut shop);
+    assert_eq!(text(&first), text(&shop.call_as(scanned, scan(BALL))));
+    assert!(kept(&shop) > 0);
+    shop.advance_days(2);
+    settle(&mut shop);
+    assert_eq!(kept(&shop), 0);
+}
+
+#[test]
+fn scans_wait_for_no_checkpoint() {
+    let mut shop = Setup::tunisia().on_folder().build();
+    shop.sign_in(CASHIER);
+    let file = shop.folder().join("drafts.db");
+    let wall = shop.now().wall_ms;
+    shop.till_mut().settle(wall).expect("settles");
+    let size = || std::fs::metadata(&file).expect("a file").len();
+    let before = size();
+    for _ in 0..200 {
+        shop.scan(BALL);
+    }
+    assert_eq!(size(), before, "a scan moved the log");
+    shop.till_mut().settle(wall).expect("settles");
+    assert!(size() > before, "an idle till moves it");
+    let written = shop.till().written();
+    shop.till_mut().settle(wall).expect("settles");
+    assert_eq!(
+        shop.till().written(),
+        written,
+        "a settled till has nothing to do"
+    );
+}
