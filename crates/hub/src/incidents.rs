@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::fold::Folded;
 use crate::lifecycle::{Hub, Identity};
-use crate::office::{record_of, variant_by_id};
+use crate::office::{EventLine, record_of, variant_by_id};
 use crate::rights::{standing, write_fact};
 use crate::shops::{AdminError, all_stores, to_row, unknown};
 use crate::store::{IncidentRow, Place, StockKey, StoreError, StoreResult, Tx};
@@ -53,32 +53,13 @@ pub struct IncidentLine {
     /// Stream that it is about.
     pub stream: Option<StreamId>,
     /// The events that led to it, the oldest first.
-    pub story: Vec<StoryLine>,
+    pub story: Vec<EventLine>,
     /// When it was raised, milliseconds since 1970 by the server's clock.
     pub raised: i64,
     /// What was done; none while it is open.
     pub note: Option<String>,
     /// When that was.
     pub resolved: Option<i64>,
-}
-
-/// An event of an incident's story.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StoryLine {
-    /// Stream.
-    pub stream: StreamId,
-    /// Place in it.
-    pub seq: u64,
-    /// Store of its till; none for the hub's own stream.
-    pub store: Option<StoreId>,
-    /// Its till.
-    pub till: Option<TillId>,
-    /// Kind of the event; none when it cannot be read.
-    pub kind: Option<String>,
-    /// Number of the receipt or slip that it is, if it is one.
-    pub number: Option<String>,
-    /// Clock of its writer, milliseconds since 1970.
-    pub wall: Option<i64>,
 }
 
 /// An incident that is about nothing in particular yet.
@@ -350,22 +331,10 @@ fn incident_line(tx: &Tx<'_>, row: IncidentRow) -> StoreResult<IncidentLine> {
     })
 }
 
-fn story_line(tx: &Tx<'_>, StreamPos { stream, seq }: StreamPos) -> StoreResult<StoryLine> {
-    let row = tx.stream(stream)?;
+fn story_line(tx: &Tx<'_>, at: StreamPos) -> StoreResult<EventLine> {
+    let author = tx.stream(at.stream)?;
     let record = tx
-        .event_bytes(stream, seq)?
+        .event_bytes(at.stream, at.seq)?
         .and_then(|bytes| record_of(&bytes));
-    let (kind, number, wall) = match record {
-        Some(record) => (Some(record.kind), record.number, Some(record.wall)),
-        None => (None, None, None),
-    };
-    Ok(StoryLine {
-        stream,
-        seq,
-        store: row.as_ref().and_then(|row| row.store.clone()),
-        till: row.and_then(|row| row.till),
-        kind,
-        number,
-        wall,
-    })
+    Ok(EventLine::new(at, author, record))
 }

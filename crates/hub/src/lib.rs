@@ -32,12 +32,12 @@ pub use devices::{CODE_LIFE_MS, DeviceAuth, PendingDevice};
 pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
 pub use domain::time::{Boot, Now};
 pub use feeds::{Follows, Heads};
-pub use incidents::{IncidentLine, StoryLine};
+pub use incidents::IncidentLine;
 pub use lifecycle::{Hub, NewTenant};
 pub use lineage::{LineageStep, StockLineage, ZoneLineage};
 pub use office::{
-    BalanceLine, ClosingLine, OptionValue, SetAsideLine, SignInError, StockLine, StockPage,
-    StreamLine, TakingsLine, TillLine,
+    BalanceLine, ClosingLine, EventLine, OptionValue, SetAsideLine, SignInError, StockLine,
+    StockPage, StreamLine, TakingsLine, TillLine,
 };
 pub use promises::{
     PICK_MS, PROMISE_LINES_MAX, PROMISE_MS_MAX, PromiseAnswer, PromiseError, PromiseLine,

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use domain::event::{Event, Fact, MAIN_ZONE, StreamPos};
-use domain::ids::{LocationId, StoreId, StreamId, TillId, VariantId};
+use domain::ids::{LocationId, StreamId, VariantId};
 use domain::quantity::Quantity;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::fold;
 use crate::lifecycle::Hub;
-use crate::office::{Record, record_of_event};
+use crate::office::{EventLine, record_of_event};
 use crate::store::{KeptMovement, StockKey, StoreError, StoreResult, Tx};
 
 /// Where the quantity of a variant at a location comes from. Its zones add up to it.
@@ -48,24 +48,13 @@ pub struct ZoneLineage {
 /// An event that counted or moved goods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LineageStep {
-    /// Stream of its author.
-    pub stream: StreamId,
-    /// Place in it.
-    pub seq: u64,
-    /// Store of the till that wrote it; none for the server.
-    pub store: Option<StoreId>,
-    /// Till.
-    pub till: Option<TillId>,
-    /// Kind of event; none where its bytes are not here.
-    pub kind: Option<String>,
-    /// Number of the receipt, if it is one.
-    pub number: Option<String>,
+    /// The event.
+    #[serde(flatten)]
+    pub event: EventLine,
     /// Document, transfer or promise, if it is one.
     pub document: Option<Uuid>,
     /// Where goods were sent to, or came from, if it is a transfer.
     pub other: Option<LocationId>,
-    /// Clock of its author, milliseconds since 1970.
-    pub wall: Option<i64>,
     /// What it found, or moved, thousandths.
     pub quantity: Quantity,
     /// On the shelf after it, thousandths.
@@ -149,7 +138,7 @@ fn zone_lineage(tx: &Tx<'_>, key: &StockKey, limit: usize) -> StoreResult<ZoneLi
                 seq: anchor.at.seq,
             };
             let written = written(tx, at, None)?;
-            Some(written.step(at, anchor.quantity, anchor.quantity))
+            Some(written.step(anchor.quantity, anchor.quantity))
         }
         None => None,
     };
@@ -170,7 +159,7 @@ fn zone_lineage(tx: &Tx<'_>, key: &StockKey, limit: usize) -> StoreResult<ZoneLi
         };
         balance = add(balance, movement.moved.delta)?;
         let written = written(tx, at, Some(*branch))?;
-        steps.push(written.step(at, movement.moved.delta, balance));
+        steps.push(written.step(movement.moved.delta, balance));
     }
     Ok(ZoneLineage {
         zone: key.zone.clone(),
@@ -183,32 +172,19 @@ fn zone_lineage(tx: &Tx<'_>, key: &StockKey, limit: usize) -> StoreResult<ZoneLi
     })
 }
 
-/// What an event says of itself, and who wrote it.
-#[derive(Default)]
+/// A step, but for how much.
 struct Written {
-    store: Option<StoreId>,
-    till: Option<TillId>,
-    record: Option<Record>,
+    event: EventLine,
     document: Option<Uuid>,
     other: Option<LocationId>,
 }
 
 impl Written {
-    fn step(self, at: StreamPos, quantity: Quantity, balance: Quantity) -> LineageStep {
-        let (kind, number, wall) = match self.record {
-            Some(record) => (Some(record.kind), record.number, Some(record.wall)),
-            None => (None, None, None),
-        };
+    fn step(self, quantity: Quantity, balance: Quantity) -> LineageStep {
         LineageStep {
-            stream: at.stream,
-            seq: at.seq,
-            store: self.store,
-            till: self.till,
-            kind,
-            number,
+            event: self.event,
             document: self.document,
             other: self.other,
-            wall,
             quantity,
             balance,
         }
@@ -225,29 +201,30 @@ fn written(tx: &Tx<'_>, at: StreamPos, branch: Option<i64>) -> StoreResult<Writt
         .event_bytes(at.stream, at.seq)?
         .and_then(|bytes| Event::decode(&bytes).ok())
         .filter(is_it);
-    let (event, by) = match here {
-        Some(event) => (event, at.stream),
-        None => {
-            let Some((by, event)) = adopted(tx, at, branch)? else {
-                return Ok(Written::default());
-            };
-            (event, by)
-        }
+    let found = match here {
+        Some(event) => Some((at.stream, event)),
+        None => adopted(tx, at, branch)?,
     };
-    let owner = match tx.stream(at.stream)? {
+    let Some((by, event)) = found else {
+        return Ok(Written {
+            event: EventLine::new(at, None, None),
+            document: None,
+            other: None,
+        });
+    };
+    let author = match tx.stream(at.stream)? {
         Some(row) => Some(row),
         None => tx.stream(by)?,
     };
-    let mut written = Written {
-        store: owner.as_ref().and_then(|row| row.store.clone()),
-        till: owner.and_then(|row| row.till),
-        ..Written::default()
+    let (document, other) = match event.fact() {
+        Ok(fact) => document(&fact),
+        Err(_) => (None, None),
     };
-    if let Ok(fact) = event.fact() {
-        (written.document, written.other) = document(&fact);
-    }
-    written.record = Some(record_of_event(event));
-    Ok(written)
+    Ok(Written {
+        event: EventLine::new(at, author, Some(record_of_event(event))),
+        document,
+        other,
+    })
 }
 
 /// The adopted event at a place, and the stream that adopted it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::catalog::{Names, Style, Variant};
-use domain::event::{Event, Fact, StreamHead, StreamReason};
+use domain::event::{Event, Fact, StreamHead, StreamPos, StreamReason};
 use domain::ids::{DeviceId, LocationId, StoreId, StreamId, TillId, VariantId};
 use domain::money::Currency;
 use domain::quantity::Quantity;
@@ -615,6 +615,48 @@ pub(crate) struct Record {
     pub number: Option<String>,
     /// Clock of its writer, milliseconds since 1970.
     pub wall: i64,
+}
+
+/// An event that something leads back to: where it stands, who wrote it and what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventLine {
+    /// Stream.
+    pub stream: StreamId,
+    /// Place in it.
+    pub seq: u64,
+    /// Store of the till that wrote it; none for the hub's own stream.
+    pub store: Option<StoreId>,
+    /// The till.
+    pub till: Option<TillId>,
+    /// Kind of the event; none when it cannot be read, or is not here.
+    pub kind: Option<String>,
+    /// Number of the receipt or slip that it is, if it is one.
+    pub number: Option<String>,
+    /// Clock of its writer, milliseconds since 1970.
+    pub wall: Option<i64>,
+}
+
+impl EventLine {
+    pub(crate) fn new(
+        at: StreamPos,
+        author: Option<StreamRow>,
+        record: Option<Record>,
+    ) -> EventLine {
+        let (store, till) = author.map_or((None, None), |row| (row.store, row.till));
+        let (kind, number, wall) = match record {
+            Some(record) => (Some(record.kind), record.number, Some(record.wall)),
+            None => (None, None, None),
+        };
+        EventLine {
+            stream: at.stream,
+            seq: at.seq,
+            store,
+            till,
+            kind,
+            number,
+            wall,
+        }
+    }
 }
 
 /// None when the bytes cannot be read.

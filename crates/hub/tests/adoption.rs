@@ -132,13 +132,24 @@ fn a_quantity_names_what_it_is_made_of_adopted_sales_too() {
     };
     let count = zone.count.as_ref().expect("the opening count");
     assert_eq!(
-        (count.kind.as_deref(), count.till.as_ref(), count.quantity.0),
+        (
+            count.event.kind.as_deref(),
+            count.event.till.as_ref(),
+            count.quantity.0
+        ),
         (Some("StockCounted"), None, 20_000)
     );
     let steps: Vec<_> = zone
         .steps
         .iter()
-        .map(|step| (step.stream, step.seq, step.quantity.0, step.balance.0))
+        .map(|step| {
+            (
+                step.event.stream,
+                step.event.seq,
+                step.quantity.0,
+                step.balance.0,
+            )
+        })
         .collect();
     let sold = [
         (old.stream, 2, -1_000, 19_000),
@@ -149,9 +160,9 @@ fn a_quantity_names_what_it_is_made_of_adopted_sales_too() {
     ];
     assert_eq!(steps, sold);
     for step in &zone.steps {
-        assert_eq!(step.kind.as_deref(), Some("SaleCompleted"));
-        assert_eq!(step.till.as_ref(), Some(&old.enrolled.till));
-        assert!(step.number.is_some() && step.wall.is_some());
+        assert_eq!(step.event.kind.as_deref(), Some("SaleCompleted"));
+        assert_eq!(step.event.till.as_ref(), Some(&old.enrolled.till));
+        assert!(step.event.number.is_some() && step.event.wall.is_some());
     }
     let latest = world.hub.stock_lineage(ball, &at, 1).expect("lineage");
     let zone = &latest.expect("known").zones[0];

@@ -110,7 +110,7 @@ pub struct TenderInput {
     pub reference: Option<String>,
 }
 
-/// Pieces counted of one denomination.
+/// Pieces counted of one denomination. A denomination may stand more than once; its pieces add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
 pub struct Pieces {

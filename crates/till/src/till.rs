@@ -224,20 +224,6 @@ impl Till {
         Till::open_with(data_dir, app, context, OpenOptions::default())
     }
 
-    /// As [`Till::open_with`], with what lies outside of the ledger to judge and to save it.
-    ///
-    /// # Errors
-    /// As [`Till::open`].
-    pub fn open_guarded(
-        data_dir: &Path,
-        app: &str,
-        context: Context,
-        ledger_options: OpenOptions,
-        safeguards: &Safeguards,
-    ) -> Result<Till, OpenTillError> {
-        Till::open_in(data_dir, app, context, ledger_options, safeguards)
-    }
-
     /// As [`Till::open`], with other options for the ledger: simulations trade durability for speed, and tests
     /// act out a full disk.
     ///
@@ -249,7 +235,7 @@ impl Till {
         context: Context,
         ledger_options: OpenOptions,
     ) -> Result<Till, OpenTillError> {
-        Till::open_in(
+        Till::open_guarded(
             data_dir,
             app,
             context,
@@ -258,7 +244,11 @@ impl Till {
         )
     }
 
-    fn open_in(
+    /// As [`Till::open_with`], with what lies outside of the ledger to judge and to save it.
+    ///
+    /// # Errors
+    /// As [`Till::open`].
+    pub fn open_guarded(
         data_dir: &Path,
         app: &str,
         mut context: Context,

@@ -164,13 +164,14 @@ fn step_text(step: &LineageStep, sign: &str) -> String {
     };
     let mut text = format!(
         "  {} UTC  {}  {sign}{}  {}",
-        step.wall
+        step.event
+            .wall
             .map_or_else(|| "?".to_owned(), |wall| local_minute(wall, 0)),
-        till_text(step.store.as_ref(), step.till.as_ref()),
+        till_text(step.event.store.as_ref(), step.event.till.as_ref()),
         step.quantity,
-        step.kind.as_deref().unwrap_or("?")
+        step.event.kind.as_deref().unwrap_or("?")
     );
-    if let Some(number) = &step.number {
+    if let Some(number) = &step.event.number {
         text.push_str(&format!(" {number}"));
     }
     if let Some(document) = step.document {

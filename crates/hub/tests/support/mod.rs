@@ -199,7 +199,7 @@ impl World {
                         let last = zone.steps.last().map(|step| step.balance);
                         assert!(last.is_none_or(|last| last == zone.quantity));
                         assert!(zone.steps.len() <= limit);
-                        let named = |step: &hub::LineageStep| step.kind.is_some();
+                        let named = |step: &hub::LineageStep| step.event.kind.is_some();
                         assert!(zone.steps.iter().chain(&zone.count).all(named), "{zone:?}");
                     }
                 }
