@@ -276,7 +276,7 @@ export function StockCount() {
   return <div class="app"><Bar title={t('stock_count')} back={toStock}><span class="quiet bar-note"><Ltr>{count.zone}</Ltr></span></Bar>
     <div class="stock-find"><SearchField query={query} set={setQuery} /></div>
     <main class="scroll">{query.trim() ? <Found rows={rows || []} id="take-" take={(row) => { setQuery(''); add(row.variant, 1000); }} /> : <>
-      {count.transfers ? <p class="note wait"><Icon name="info" /><span>{t('stock_on_way')}{': '}<Ltr>{count.transfers}</Ltr></span></p> : null}
+      {count.transfers ? <p class="note wait"><Icon name="info" /><span>{t('stock_on_way')} <Ltr>({count.transfers})</Ltr></span></p> : null}
       {count.rows.length ? <ul class="rows flush">{count.rows.map((row) => <Counter key={row.variant} of={row} n={row.found} id="counted" add={(by) => add(row.variant, by)}>
         {row.moved_since ? <span class="quiet"><Ltr>{'→ ' + formatQuantity(row.quantity)}</Ltr></span> : null}<Interval of={row} /></Counter>)}</ul> : <Empty icon="scan">{t('stock_scan')}</Empty>}
       <p class="quiet small center">{t('stock_count')}{' '}<Ltr>{count.document}</Ltr></p></>}</main>
