@@ -8,11 +8,11 @@ use crate::cart::{
 use crate::cash::round_cash;
 use crate::config::{CashRounding, Rate};
 use crate::event::{
-    GoodsLine, Override, OverrideKind, SaleBody, SaleLine, TaxTotal, Tender, TenderKind,
+    Fact, GoodsLine, Override, OverrideKind, SaleBody, SaleLine, TaxTotal, Tender, TenderKind,
 };
 use crate::ids::{LocationId, PriceListId, SaleId, ShiftId, UserId};
 use crate::money::MINOR_MAX;
-use crate::quantity::QUANTITY_MAX;
+use crate::quantity::{QUANTITY_MAX, Quantity};
 use crate::time::BusinessDate;
 
 /// Why a sale could not be completed. Variants are checked in this order.
@@ -416,6 +416,12 @@ pub enum SaleFault {
         /// Number of the line.
         line: u32,
     },
+    /// The quantity is none that a sale gives out, or a mirror takes back.
+    #[error("the quantity of line {line} is not of its kind")]
+    Quantity {
+        /// Number of the line.
+        line: u32,
+    },
     /// A kit's part has another sign than its line, or is too much.
     #[error("the parts of line {line} do not fit it")]
     Components {
@@ -436,11 +442,35 @@ pub enum SaleFault {
     Change,
 }
 
-/// Whether the amounts of a sale fit together: per line, per rate, in total and in what was paid.
+/// Whether the receipt in a fact holds, if there is one: see [`check`] and [`check_mirror`].
+///
+/// # Errors
+/// [`SaleFault`], the first one found.
+pub fn check_fact(fact: &Fact) -> Result<(), SaleFault> {
+    match fact {
+        Fact::SaleCompleted(sale) => check(sale),
+        Fact::Reversed(reversed) => check_mirror(&reversed.mirror),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a sale gives out goods and its amounts fit together: per line, per rate, in total and in what was paid.
 ///
 /// # Errors
 /// [`SaleFault`], the first one found.
 pub fn check(sale: &SaleBody) -> Result<(), SaleFault> {
+    check_signed(sale, 1)
+}
+
+/// As [`check`], for the mirror of a sale, which takes its goods back.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_mirror(mirror: &SaleBody) -> Result<(), SaleFault> {
+    check_signed(mirror, -1)
+}
+
+fn check_signed(sale: &SaleBody, sign: i64) -> Result<(), SaleFault> {
     if sale.lines.is_empty() {
         return Err(SaleFault::Empty);
     }
@@ -450,7 +480,7 @@ pub fn check(sale: &SaleBody) -> Result<(), SaleFault> {
         if !numbers.insert(line.line) {
             return Err(SaleFault::LineTwice { line: line.line });
         }
-        check_line(line)?;
+        check_line(line, sign)?;
         let rate = rates.entry(line.rate).or_default();
         rate.0 += i128::from(line.net_minor);
         rate.1 += i128::from(line.tax_minor);
@@ -485,7 +515,7 @@ pub fn check(sale: &SaleBody) -> Result<(), SaleFault> {
     Ok(())
 }
 
-fn check_line(line: &SaleLine) -> Result<(), SaleFault> {
+fn check_line(line: &SaleLine, sign: i64) -> Result<(), SaleFault> {
     let total = i128::from(line.total_minor);
     let discounts = i128::from(line.discount_minor) + i128::from(line.cart_discount_minor);
     if extend(line.unit_minor, line.quantity) - discounts != total {
@@ -494,11 +524,13 @@ fn check_line(line: &SaleLine) -> Result<(), SaleFault> {
     if i128::from(line.net_minor) + i128::from(line.tax_minor) != total {
         return Err(SaleFault::LineTax { line: line.line });
     }
-    let fits = |part: &GoodsLine| {
-        part.quantity.0.signum() == line.quantity.0.signum()
-            && part.quantity.0.unsigned_abs() <= QUANTITY_MAX.unsigned_abs()
+    let fits = |quantity: Quantity| {
+        quantity.0.signum() == sign && quantity.0.unsigned_abs() <= QUANTITY_MAX.unsigned_abs()
     };
-    if !line.components.iter().all(fits) {
+    if !fits(line.quantity) {
+        return Err(SaleFault::Quantity { line: line.line });
+    }
+    if !line.components.iter().all(|part| fits(part.quantity)) {
         return Err(SaleFault::Components { line: line.line });
     }
     Ok(())

@@ -808,8 +808,8 @@ impl Intake<'_, '_> {
                     && opened.public_key == self.owner.public_key;
                 if fits { Ok(()) } else { Err("bad_opening") }
             }
-            Fact::SaleCompleted(sale) => self.check_sale(event, sale),
-            Fact::Reversed(reversed) => self.check_sale(event, &reversed.mirror),
+            Fact::SaleCompleted(sale) => self.check_sale(event, fact, sale),
+            Fact::Reversed(reversed) => self.check_sale(event, fact, &reversed.mirror),
             Fact::CashMoved(moved) => self.check_number(event, &moved.slip.number),
             Fact::DrawerOpened(opened) => match &opened.slip {
                 Some(slip) => self.check_number(event, &slip.number),
@@ -894,13 +894,13 @@ impl Intake<'_, '_> {
         }
     }
 
-    fn check_sale(&self, event: &Event, sale: &SaleBody) -> Verdict {
+    fn check_sale(&self, event: &Event, fact: &Fact, sale: &SaleBody) -> Verdict {
         self.check_location(&sale.location)?;
         self.check_number(event, &sale.number)?;
         if self.currency != Some(sale.currency) {
             return Err("wrong_currency");
         }
-        domain::sale::check(sale).map_err(|_| "sale_does_not_hold")
+        domain::sale::check_fact(fact).map_err(|_| "sale_does_not_hold")
     }
 }
 

@@ -3,7 +3,8 @@
 mod support;
 
 use domain::event::{Fact, SealReason};
-use domain::ids::{Digest, EventId, TenantId};
+use domain::ids::{Digest, EventId, TenantId, VariantId};
+use domain::quantity::Quantity;
 use serde_json::value::RawValue;
 use sync_protocol::{
     Cursor, EnrolReply, FeedName, PROTOCOL, PUSH_EVENTS_MAX, ProtocolError, SyncRequest, sign,
@@ -332,6 +333,23 @@ fn a_bad_event_is_kept_acknowledged_and_set_aside_and_the_next_one_goes_on() {
             sale.currency = domain::money::Currency::Mad;
             till.append(&Fact::SaleCompleted(sale));
         }),
+        ("sale_does_not_hold", |till, world| {
+            let sale = till.sale(world.variant("BAL-4"), -1, 10_000);
+            till.append(&Fact::SaleCompleted(sale));
+        }),
+        ("sale_does_not_hold", |till, world| {
+            let mut sale = till.sale(world.variant("BAL-4"), 1, 10_000);
+            sale.lines[0].quantity = Quantity(i64::MAX);
+            till.append(&Fact::SaleCompleted(sale));
+        }),
+        ("goods_do_not_hold", |till, world| {
+            let received = till.received(world.variant("BAL-4"), Quantity(-1_000));
+            till.append(&received);
+        }),
+        ("goods_do_not_hold", |till, world| {
+            let received = till.received(world.variant("BAL-4"), Quantity(i64::MAX));
+            till.append(&received);
+        }),
         ("clock_ahead", |till, _| {
             till.hlc = domain::time::Hlc::default().tick(support::WALL + 10 * 365 * 86_400_000);
             till.count("LM", Default::default(), vec![]);
@@ -367,6 +385,28 @@ fn a_bad_event_is_kept_acknowledged_and_set_aside_and_the_next_one_goes_on() {
         assert_eq!(shown, [("01", 3, *code)]);
         world.assert_verified();
     }
+}
+
+#[test]
+fn a_variant_that_nobody_knows_is_counted_and_shown() {
+    let mut world = World::with_catalogue();
+    let mut till = world.till("01", 7);
+    let unknown = VariantId(uuid::Uuid::from_u128(404));
+    till.sell(unknown, 2, 10_000);
+    till.sell(world.variant("BAL-4"), 1, 10_000);
+    let reply = world.sync(&till, &till.push_all()).expect("push");
+    assert_eq!((reply.ack_seq, reply.quarantined.len()), (3, 0));
+    assert_eq!(world.on_hand("BAL-4", "LM"), 19);
+    assert_eq!(
+        world.hub.takings(None).expect("takings")[0].takings_minor,
+        30_000
+    );
+    let lineage = world
+        .hub
+        .stock_lineage(unknown, &support::location("LM"), 10)
+        .expect("lineage");
+    assert_eq!(lineage.expect("moved").quantity, Quantity(-2_000));
+    world.assert_verified();
 }
 
 #[test]

@@ -149,11 +149,7 @@ impl Told<'_> {
             Standing::Own => check(fact),
             Standing::Late if !counts_late(fact, self.known_shift) => Ok(BTreeMap::new()),
             Standing::Continued | Standing::Late => {
-                match fact {
-                    Fact::SaleCompleted(sale) => domain::sale::check(sale)?,
-                    Fact::Reversed(reversed) => domain::sale::check(&reversed.mirror)?,
-                    _ => {}
-                }
+                domain::sale::check_fact(fact)?;
                 balances(fact)
             }
         }
@@ -297,9 +293,8 @@ impl Ledger {
 
 /// Refuses a fact of this stream that contradicts itself.
 fn check(fact: &Fact) -> Result<BTreeMap<String, i64>, LedgerError> {
+    domain::sale::check_fact(fact)?;
     match fact {
-        Fact::SaleCompleted(sale) => domain::sale::check(sale)?,
-        Fact::Reversed(reversed) => domain::sale::check(&reversed.mirror)?,
         Fact::StreamOpened(_) => return Err(out_of_place(fact, "a stream opens once")),
         Fact::ShiftOpened(opened) if counted(&opened.count) != Some(opened.float_minor) => {
             return Err(out_of_place(fact, "its float is not the sum of its count"));
@@ -316,7 +311,9 @@ fn check(fact: &Fact) -> Result<BTreeMap<String, i64>, LedgerError> {
         Fact::ShiftCounted(counted) if miscounted(&counted.count) => {
             return Err(out_of_place(fact, "its cash is not the sum of its count"));
         }
-        Fact::ShiftOpened(_)
+        Fact::SaleCompleted(_)
+        | Fact::Reversed(_)
+        | Fact::ShiftOpened(_)
         | Fact::ShiftClosed(_)
         | Fact::CashMoved(_)
         | Fact::DrawerHandedOver(_)

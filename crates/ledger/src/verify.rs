@@ -1328,7 +1328,7 @@ impl Expected {
 
     fn receipt(&mut self, origin: &Origin, taken: &Taken<'_>, sale: &SaleBody) -> Result<(), Stop> {
         let Taken { seq, fact, .. } = *taken;
-        if let Err(fault) = domain::sale::check(sale) {
+        if let Err(fault) = domain::sale::check_fact(fact) {
             return bad("event", seq, fault);
         }
         let fiscal_year = sale.business_date.fiscal_year();

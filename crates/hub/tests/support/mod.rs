@@ -8,12 +8,13 @@ use domain::config::{KeyAlgorithm, Rate, StoreConfig, TaxRate, TaxRounding};
 use domain::entropy::Entropy;
 use domain::event::{
     CashMoved, CashMovement, CountReason, Counted, DrawerOpened, DrawerReason, Event, Fact,
-    MAIN_ZONE, Reversed, SaleBody, SaleLine, ShiftClosed, ShiftTotals, SlipNumber, StockCounted,
-    StreamHead, StreamOpened, StreamReason, TaxTotal, Tender, TenderKind, chain_hash, genesis_hash,
+    GoodsLine, GoodsReceived, MAIN_ZONE, Reversed, SaleBody, SaleLine, ShiftClosed, ShiftTotals,
+    SlipNumber, StockCounted, StreamHead, StreamOpened, StreamReason, TaxTotal, Tender, TenderKind,
+    chain_hash, genesis_hash,
 };
 use domain::ids::{
-    Digest, EventId, LocationId, PriceListId, SaleId, ShiftId, StoreId, StreamId, TaxCategory,
-    TenantId, TillId, UserId, VariantId,
+    Digest, DocumentId, EventId, LocationId, PriceListId, SaleId, ShiftId, StoreId, StreamId,
+    TaxCategory, TenantId, TillId, UserId, VariantId,
 };
 use domain::money::Currency;
 use domain::quantity::Quantity;
@@ -497,6 +498,23 @@ impl Till {
             reason: "test".to_owned(),
             mirror,
         }))
+    }
+
+    /// Goods from a supplier, of any quantity.
+    pub fn received(&mut self, variant: VariantId, quantity: Quantity) -> Fact {
+        Fact::GoodsReceived(GoodsReceived {
+            document: DocumentId(self.entropy.next_uuid(WALL)),
+            location: self.enrolled.location.clone(),
+            zone: MAIN_ZONE.to_owned(),
+            lines: vec![GoodsLine {
+                variant,
+                quantity,
+                class: StockClass::Shelf,
+            }],
+            reference: None,
+            included_in: None,
+            user: UserId(uuid::Uuid::nil()),
+        })
     }
 
     pub fn count(&mut self, at: &str, cut: BTreeMap<StreamId, u64>, items: Vec<Counted>) -> u64 {
