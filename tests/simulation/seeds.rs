@@ -50,6 +50,29 @@ const ONCE_BROKEN: &[(&str, u64, &[Step])] = &[
             Step::Sync(0),
         ],
     ),
+    (
+        "a clock that was behind does not make two sales of one",
+        847,
+        &[
+            Step::Clock(2, -86_400_000),
+            Step::Save(2),
+            Step::Sell(2, 20, 2, 1),
+            Step::Sync(2),
+            Step::RollBack(2),
+            Step::Sell(2, 21, 3, 1),
+        ],
+    ),
+    (
+        "a count that a machine made before it was set back stays out of the way of the next",
+        649,
+        &[
+            Step::Save(2),
+            Step::Count(2),
+            Step::Sync(2),
+            Step::RollBack(2),
+            Step::Count(2),
+        ],
+    ),
 ];
 
 #[test]

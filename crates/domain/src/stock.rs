@@ -11,9 +11,10 @@ use crate::catalog::StockClass;
 use crate::event::{
     ALL_ZONES, AdjustReason, Counted, Fact, GoodsLine, MAIN_ZONE, SaleBody, SaleLine, StreamPos,
 };
-use crate::ids::{LocationId, StreamId, TransferId, VariantId};
+use crate::ids::{EventId, LocationId, StreamId, TransferId, VariantId};
 use crate::quantity::{QUANTITY_MAX, Quantity};
 use crate::time::Hlc;
+use uuid::Uuid;
 
 /// Where an event stands: its identity and its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -512,8 +513,8 @@ type Place = (VariantId, LocationId, String);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Shelf {
-    movements: BTreeMap<EventRef, Moved>,
-    anchors: BTreeMap<EventRef, Anchor>,
+    movements: BTreeMap<(EventRef, EventId), Moved>,
+    anchors: BTreeMap<(EventRef, EventId), Anchor>,
 }
 
 /// A fold over a set of events, kept in memory.
@@ -521,14 +522,19 @@ struct Shelf {
 pub struct StockFold {
     shelves: BTreeMap<Place, Shelf>,
     learned: BTreeMap<StreamPos, BTreeMap<StreamId, u64>>,
-    aside: BTreeMap<(StockAccount, VariantId), BTreeMap<EventRef, Quantity>>,
+    aside: BTreeMap<(StockAccount, VariantId), BTreeMap<(EventRef, EventId), Quantity>>,
 }
 
 impl StockFold {
-    /// Takes an event in. Repetition changes nothing. Where a stream forked two events have one number, and both
-    /// happened: their clocks tell them apart.
+    /// Takes in an event of a set in which no stream forked. Repetition changes nothing.
     pub fn add(&mut self, event: &EventRef, fact: &Fact) {
-        let key = *event;
+        self.add_as(EventId(Uuid::nil()), event, fact);
+    }
+
+    /// As [`StockFold::add`], for any set. Where a stream forked two events have one number, both happened, and a clock
+    /// that was behind gave both the same reading: their ids tell them apart.
+    pub fn add_as(&mut self, id: EventId, event: &EventRef, fact: &Fact) {
+        let key = (*event, id);
         for movement in movements(fact) {
             let place = (movement.variant, movement.location, movement.zone);
             self.shelves
@@ -650,7 +656,7 @@ impl StockFold {
     ) -> impl Iterator<Item = (EventRef, Moved)> {
         let shelf = self.shelf(variant, location, zone);
         let movements = shelf.into_iter().flat_map(|shelf| &shelf.movements);
-        movements.map(|(event, moved)| (*event, *moved))
+        movements.map(|((event, _), moved)| (*event, *moved))
     }
 
     /// Counts of the zone, and those of the whole location: what they found lies in the main zone, and the others

@@ -303,9 +303,9 @@ impl Till {
             Ok(ledger) => {
                 self.ledger = Some(ledger);
                 self.sync_requested = true;
-                if let Err(error) = self.renew_carts(&mut context.entropy, context.now.wall_ms) {
+                if let Err(error) = self.renew_drafts(&mut context.entropy, context.now.wall_ms) {
                     // The next start does it.
-                    tracing::error!(error = %error, "the carts keep their ids");
+                    tracing::error!(error = %error, "the drafts are still of the journal that ended");
                 }
                 Ok(())
             }

@@ -375,9 +375,10 @@ impl Drafts {
         Ok(())
     }
 
-    /// Carts belong to the stream that they would be sold in: after another stream has begun, each gets a new id.
-    /// Older files that were put back hold carts that were sold since, and a sale's id is given once.
-    pub fn renew_carts(
+    /// Drafts belong to the stream that they would be written to. After another has begun, each cart gets a new id:
+    /// older files that were put back hold carts that were sold since, and a sale's id is given once. A count in
+    /// progress is given up, because what moved since each scan was told by places in the journal that ended.
+    pub fn renew(
         &mut self,
         stream: StreamId,
         mut new_id: impl FnMut() -> SaleId,
@@ -402,6 +403,12 @@ impl Drafts {
                     "UPDATE cart SET sale = ?1, body = ?2 WHERE sale = ?3",
                     params![sale.0.as_bytes(), serde_json::to_string(&cart)?, old],
                 )?;
+            }
+        }
+        if known.is_some() {
+            tx.execute("DELETE FROM counted", [])?;
+            if tx.execute("DELETE FROM meta WHERE key = 'count'", [])? > 0 {
+                tracing::warn!("the count in progress is given up: another journal has begun");
             }
         }
         tx.execute(

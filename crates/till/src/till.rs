@@ -384,13 +384,14 @@ impl Till {
             _lock: lock,
         };
         till.catch_up_drafts(fresh, wall)?;
-        till.renew_carts(&mut context.entropy, wall)?;
+        till.renew_drafts(&mut context.entropy, wall)?;
         till.catch_up_signatures();
         Ok(till)
     }
 
-    /// Gives the carts ids of their own when the stream is another than the one they were begun in.
-    pub(crate) fn renew_carts(
+    /// Gives the carts ids of their own, and the count in progress up, when the stream is another than the one they
+    /// were begun in.
+    pub(crate) fn renew_drafts(
         &mut self,
         entropy: &mut Entropy,
         wall: i64,
@@ -400,10 +401,12 @@ impl Till {
         };
         let stream = ledger.identity().stream;
         self.drafts
-            .renew_carts(stream, || SaleId(entropy.next_uuid(wall)))?;
-        if let Some(cart) = self.drafts.load()?.cart {
+            .renew(stream, || SaleId(entropy.next_uuid(wall)))?;
+        let loaded = self.drafts.load()?;
+        if let Some(cart) = loaded.cart {
             self.cart = cart;
         }
+        self.count = loaded.count;
         Ok(())
     }
 

@@ -608,14 +608,17 @@ impl Node {
         Ok((event.id, event.fact()?))
     }
 
-    /// Whether a count is under way.
+    /// Whether a count is under way that has something to say: a power cut may have cost what was noted.
     ///
     /// # Errors
     /// When the till is down.
     pub fn is_counting(&mut self, now_ms: i64) -> Result<bool> {
         self.ensure_open(now_ms)?;
         let answer = self.call(Command::GetStockCount {}, now_ms)?;
-        Ok(matches!(answer, Answer::Ok(_)))
+        Ok(match answer {
+            Answer::Ok(Reply::StockCount(count)) => !count.rows.is_empty(),
+            Answer::Ok(_) | Answer::Refused(_) => false,
+        })
     }
 
     /// Notes what was found, in a count that is begun if none is under way. What was noted before is forgotten.
@@ -623,9 +626,9 @@ impl Node {
     /// # Errors
     /// When the till refuses.
     pub fn look(&mut self, found: &[(VariantId, i64)], now_ms: i64) -> Result<()> {
-        if self.is_counting(now_ms)? {
-            self.ok(Command::DropStockCount {}, now_ms)?;
-        }
+        self.ensure_open(now_ms)?;
+        // Refused where none is under way.
+        let _ = self.call(Command::DropStockCount {}, now_ms)?;
         let begin = Command::StartStockCount {
             zone: None,
             document: None,

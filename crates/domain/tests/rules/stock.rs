@@ -6,7 +6,7 @@ use crate::shop::{
 use crdts::{CmRDT as _, CvRDT as _, PNCounter};
 use domain::catalog::StockClass;
 use domain::event::{CountReason, Counted, Fact, StockCounted};
-use domain::ids::StreamId;
+use domain::ids::{EventId, StreamId};
 use domain::money::Currency;
 use domain::posting::stock_postings;
 use domain::quantity::Quantity;
@@ -14,6 +14,7 @@ use domain::sale::complete;
 use domain::stock::{Anchor, EventRef, Moved, StockFold, beats, is_after, movements, winner};
 use domain::time::Hlc;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 const BALL: u64 = 1;
 
@@ -374,6 +375,16 @@ fn a_count_that_knows_everything_is_the_answer() {
         chance.shuffle(&mut events);
         assert_eq!(units(&fold(&events)), 14, "seed {seed}: in any order");
     }
+}
+
+#[test]
+fn two_events_of_a_forked_stream_both_count_whatever_their_clock() {
+    let mut fold = StockFold::default();
+    for (id, units) in [(1, 2), (2, 3), (1, 2)] {
+        let id = EventId(Uuid::from_u128(id));
+        fold.add_as(id, &at(1, 5, 9), &moved(BALL, units));
+    }
+    assert_eq!(units(&fold), -5);
 }
 
 #[test]

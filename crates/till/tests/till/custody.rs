@@ -509,6 +509,44 @@ fn a_ledger_of_which_nothing_is_left_goes_on_from_its_copy_and_says_what_is_miss
 }
 
 #[test]
+fn a_count_in_progress_ends_with_the_journal_that_it_was_begun_in() {
+    let mut world = world();
+    let ball = testkit::shop::variant(BALL);
+    world.shop.ok(Command::StartStockCount {
+        zone: None,
+        document: None,
+    });
+    world.shop.ok(Command::AddCounted {
+        variant: ball,
+        quantity: domain::quantity::Quantity(3_000),
+    });
+    // A restart alone changes nothing.
+    world.shop.reopen();
+    assert!(matches!(
+        world.shop.ok(Command::GetStockCount {}),
+        Reply::StockCount(count) if count.rows.len() == 1
+    ));
+    let copy = copied(&mut world);
+    let shop = &mut world.shop;
+    let path = shop.folder().join("ledger.db");
+    std::fs::rename(&path, shop.folder().join("newer.db")).expect("set aside");
+    std::fs::copy(&copy, &path).expect("put back");
+    shop.reopen();
+    assert!(shop.status().notice.is_some(), "another journal has begun");
+    shop.refused_with(
+        Command::GetStockCount {},
+        RefusalCode::NoCount,
+        serde_json::json!({}),
+    );
+    shop.ok(Command::StartStockCount {
+        zone: None,
+        document: None,
+    });
+    sell(shop, BALL);
+    assert_sound(shop);
+}
+
+#[test]
 fn a_ledger_that_is_gone_is_not_taken_for_a_new_device() {
     let World { mut shop, state } = world();
     sell(&mut shop, BALL);
