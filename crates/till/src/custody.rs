@@ -132,7 +132,18 @@ impl Custodian<'_> {
 
     fn hand_over(&self, found: Examined, entropy: &mut Entropy) -> Result<Found, OpenTillError> {
         let mut ledger = match found {
-            Examined::OnlyBegun => return Ok(Found::default()),
+            Examined::OnlyBegun => {
+                // Of a ledger that lost its log no more may be left than of one whose enrolment was cut short, and it
+                // does not know its server any more: it is as good as gone.
+                let missing = self.testimony().filter(|head| head.seq > 1);
+                if let Some(head) = missing {
+                    tracing::error!(stream = %head.stream, event.seq = head.seq, "nothing is left of the ledger but its first event");
+                }
+                return Ok(Found {
+                    ledger: None,
+                    missing,
+                });
+            }
             Examined::Judged(ledger, Verdict::Trusted | Verdict::FirstTime) => *ledger,
             Examined::Judged(ledger, Verdict::Broken { reason, witness }) => {
                 drop(ledger);

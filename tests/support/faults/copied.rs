@@ -15,7 +15,7 @@ use ledger::Ledger;
 use testkit::rng::Rng;
 use testkit::shop::tender;
 use testkit::wait::wait_until;
-use till::door::{Answer, Command, Enrolment, Reply, Request, Status, SyncState};
+use till::door::{Answer, Command, Enrolment, NoticeReason, Reply, Request, Status, SyncState};
 
 use super::served::{self, PATIENCE, Served, signal};
 use super::{Budget, Figures};
@@ -233,12 +233,23 @@ impl Round<'_> {
         .map(|folder| Ok::<_, anyhow::Error>((self.start(&folder, None)?, folder)))
         .transpose()?;
         let behind = second.as_mut().map_or(&mut till, |(second, _)| second);
+        let is_gone = |status: &Status| {
+            let notice = status.notice.as_ref();
+            notice.is_some_and(|notice| notice.reason == NoticeReason::LedgerMissing)
+        };
         let told = when(behind, "a notice for the manager", |status| {
-            (status.notice.is_some() || fate == Fate::SetBack) && status.ready
+            (status.notice.is_some() || fate == Fate::SetBack) && (status.ready || is_gone(status))
         })?;
         figures.add("noticed", u64::from(told.notice.is_some()));
-        // A log that was cut may have held all of the till's rows, which come again, and the shift.
-        if told.shift.is_some() {
+        // A log that was cut may have held all of the till's rows, which come again, and the shift; or even the way to
+        // the server, and then the till is enrolled anew.
+        if is_gone(&told) {
+            ensure!(fate == Fate::Truncated, "a ledger is gone: {told:?}");
+            figures.add("enrolled_anew", 1);
+            let (server, code) = (office.url()?, office.code()?);
+            behind.ok(Command::Enrol { server, code })?;
+            Round::open(behind)?;
+        } else if told.shift.is_some() {
             Round::sign_in(behind)?;
         } else {
             figures.add("shifts_lost", 1);

@@ -565,6 +565,41 @@ fn a_ledger_that_is_gone_is_not_taken_for_a_new_device() {
     drop(state);
 }
 
+/// The file without its log, as it was made: what a disk may leave that lost the log of a till's first hours.
+#[test]
+fn a_ledger_of_which_only_the_first_event_is_left_is_as_good_as_gone() {
+    let state = tempfile::tempdir().expect("a folder");
+    let mut shop = Setup::tunisia().on_folder().unenrolled();
+    shop.witness_in(state.path());
+    shop.reopen();
+    shop.enrol();
+    shop.receive_everything();
+    shop.sign_in(CASHIER);
+    shop.open_shift(50_000);
+    sell(&mut shop, BALL);
+    let head = shop.till().ledger().expect("a ledger").head();
+    let path = shop.folder().join("ledger.db");
+    let first = std::fs::read(&path).expect("the file without its log");
+    shop.close_till();
+    std::fs::rename(&path, shop.folder().join("whole.db")).expect("set aside");
+    std::fs::write(&path, first).expect("put back");
+    shop.reopen();
+    let status = shop.status();
+    let notice = status.notice.expect("a notice");
+    assert_eq!(notice.reason, NoticeReason::LedgerMissing);
+    assert_eq!(notice.ended, Some(head.stream.series()));
+    assert_eq!(status.enrolment, till::door::Enrolment::None);
+    shop.enrol();
+    shop.receive_everything();
+    assert_eq!(shop.status().notice, None);
+    let opening = shop.till().ledger().expect("a ledger").opening().clone();
+    assert_eq!(opening.witness, Some(head), "the trace that it leaves");
+    shop.sign_in(CASHIER);
+    shop.open_shift(50_000);
+    sell(&mut shop, BALL);
+    drop(state);
+}
+
 #[test]
 fn a_foreign_file_in_its_place_stays_a_refusal() {
     let World {
