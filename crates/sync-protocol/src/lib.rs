@@ -311,7 +311,8 @@ pub enum ProtocolError {
     /// 404: no such enrolment code, or it was used, or it expired.
     #[error("the enrolment code is not valid")]
     CodeInvalid,
-    /// 426: the protocol version is not spoken here; pushes of old versions are still accepted.
+    /// 426: a protocol version that this server does not speak: newer than its own, or older than 24 months. The device
+    /// keeps everything and sells on; nothing of the request was taken in.
     #[error("the protocol version is not spoken here")]
     Upgrade,
     /// 429 or 503: come back later.
