@@ -68,6 +68,9 @@ fn again(seed: u64, size: Size, arguments: &Arguments) -> String {
     command
 }
 
+/// Seeds after which a long run says how far it is.
+const PROGRESS: u64 = 500;
+
 fn run(arguments: &Arguments) -> Result<bool> {
     let size = Size {
         tills: arguments.tills.max(1),
@@ -97,16 +100,24 @@ fn run(arguments: &Arguments) -> Result<bool> {
                 writeln!(out, "play it again: {}", again(seed, size, arguments))?;
                 if arguments.keep_going {
                     failed += 1;
-                    continue;
+                } else {
+                    let failure = simulation::shrink(seed, setup, error, arguments.shrink);
+                    writeln!(out, "{} steps are enough:", failure.steps.len())?;
+                    for step in &failure.steps {
+                        writeln!(out, "  {step:?}")?;
+                    }
+                    writeln!(out, "then: {:#}", failure.error)?;
+                    return Ok(false);
                 }
-                let failure = simulation::shrink(seed, setup, error, arguments.shrink);
-                writeln!(out, "{} steps are enough:", failure.steps.len())?;
-                for step in &failure.steps {
-                    writeln!(out, "  {step:?}")?;
-                }
-                writeln!(out, "then: {:#}", failure.error)?;
-                return Ok(false);
             }
+        }
+        let done = seed - arguments.seed + 1;
+        if done.is_multiple_of(PROGRESS) && done < arguments.seeds {
+            let days = sum.till_days;
+            writeln!(
+                out,
+                "{done} seeds, {failed} failed, {days} till-days so far"
+            )?;
         }
     }
     let seconds = started.elapsed().as_secs_f64();
