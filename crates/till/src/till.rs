@@ -838,12 +838,15 @@ impl Till {
     /// # Errors
     /// [`SettleError`]; nothing is lost, the logs stay.
     pub fn settle(&mut self, wall_ms: i64) -> Result<(), SettleError> {
-        self.drafts.prune(wall_ms)?;
-        self.drafts.checkpoint()?;
+        let drafts = self
+            .drafts
+            .prune(wall_ms)
+            .and_then(|()| self.drafts.checkpoint());
+        // Whatever became of the drafts: on a full disk the ledger's log is what has to shrink.
         if let Some(ledger) = &mut self.ledger {
             ledger.checkpoint()?;
         }
-        Ok(())
+        Ok(drafts?)
     }
 
     /// Key of this device.
