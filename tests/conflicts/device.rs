@@ -166,6 +166,7 @@ impl Device {
             limit: 1,
             status: DeviceStatus::default(),
             rights: None,
+            snapshots: Default::default(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod body;
 mod clock;
+mod parts;
 mod poke;
 mod routes;
 mod serve;

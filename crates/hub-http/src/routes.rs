@@ -1,4 +1,4 @@
-//! `POST /v1/enrol`, `POST /v1/sync`, `GET /v1/snapshot/{feed}`, `GET /v1/poke`.
+//! `POST /v1/enrol`, `POST /v1/sync`, `GET /v1/snapshot/{feed or digest}`, `GET /v1/poke`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
-use hub::{DeviceAuth, TenantId};
+use hub::{DeviceAuth, Digest, TenantId};
 use sync_protocol::sign::{request_message, verify};
 use sync_protocol::{
     BODY_BYTES_MAX, EnrolRequest, FeedName, HEADER_DEVICE, HEADER_SIGNATURE, ProtocolError,
@@ -18,6 +18,7 @@ use sync_protocol::{
 
 use crate::body::{answer, decode, read, refuse, unreadable};
 use crate::clock::Clock;
+use crate::parts::part;
 use crate::poke::Pokes;
 use crate::serve::Stopping;
 use crate::tenants::{Tenants, with_hub};
@@ -93,6 +94,10 @@ async fn snapshot(
     Path(feed): Path<String>,
     headers: HeaderMap,
 ) -> Response {
+    // No feed's name is 64 hexadecimal digits.
+    if let Ok(digest) = feed.parse::<Digest>() {
+        return snapshot_part(&shared, digest, headers).await;
+    }
     let reply = async {
         let device = recognise(&shared, &headers).await?;
         check_signature(&device, &headers, &[])?;
@@ -108,6 +113,31 @@ async fn snapshot(
         .await
     };
     respond(&headers, reply.await)
+}
+
+async fn snapshot_part(shared: &Shared, digest: Digest, headers: HeaderMap) -> Response {
+    let reply = async {
+        let device = recognise(shared, &headers).await?;
+        check_signature(&device, &headers, &[])?;
+        let file = with_hub(
+            &shared.tenants,
+            device.tenant.clone(),
+            ProtocolError::Unauthorised,
+            move |hub| hub.snapshot_file(device.device, digest),
+        )
+        .await?;
+        // Outside the hub's lock: a slow disk holds nobody up.
+        tokio::task::spawn_blocking(move || part(&headers, &digest.to_string(), &file))
+            .await
+            .map_err(|error| {
+                tracing::error!(%error, "a request panicked");
+                ProtocolError::Internal
+            })
+    };
+    reply.await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "a request was refused");
+        refuse(&error)
+    })
 }
 
 async fn poke(

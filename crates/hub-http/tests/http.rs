@@ -1,8 +1,12 @@
 //! The sync routes over real sockets: who is let in, what is too much, and who is shown the door.
 
+#[path = "http/snapshots.rs"]
+mod snapshots;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +51,11 @@ struct Server {
 
 impl Server {
     fn start(limits: Limits) -> Server {
+        Server::start_with(limits, |_, _| {})
+    }
+
+    /// A server whose tenant was prepared by `prepare`; what else lies in its folder is a tenant as well.
+    fn start_with(limits: Limits, prepare: impl FnOnce(&mut Hub, &Path)) -> Server {
         let dir = tempfile::tempdir().expect("directory");
         let mut hub = Hub::create(
             &dir.path().join("t.db"),
@@ -63,12 +72,22 @@ impl Server {
         let code = hub
             .issue_code(&store().store, &till, true, &now())
             .expect("code");
+        prepare(&mut hub, dir.path());
+        drop(hub);
+        let folder = dir.path().to_owned();
+        let open = move |tenant: &TenantId| {
+            let path = folder.join(format!("{tenant}.db"));
+            let hub = path
+                .is_file()
+                .then(|| Hub::open(&path, Entropy::new([2; 32])));
+            hub.transpose()
+        };
         let runtime = Runtime::new().expect("runtime");
         let serving = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
                 .await
                 .expect("listen");
-            let router = routes(Arc::new(Tenants::single(hub)), Arc::new(now));
+            let router = routes(Arc::new(Tenants::new(Box::new(open))), Arc::new(now));
             serve(listener, router, limits).expect("serve")
         });
         Server {
@@ -104,9 +123,13 @@ impl Server {
     }
 
     fn enrol(&self) -> Till {
-        let key = SigningKey::from_bytes(&[7; 32]);
+        self.enrol_with(&self.code, 7)
+    }
+
+    fn enrol_with(&self, code: &str, seed: u8) -> Till {
+        let key = SigningKey::from_bytes(&[seed; 32]);
         let request = EnrolRequest {
-            code: self.code.clone(),
+            code: code.to_owned(),
             key_algorithm: KeyAlgorithm::Ed25519,
             public_key: public_key(&key),
             app: "test".to_owned(),
@@ -259,6 +282,7 @@ impl Till {
             limit: 100,
             status: DeviceStatus::default(),
             rights: None,
+            snapshots: Default::default(),
         }
     }
 

@@ -18,7 +18,7 @@ use domain::stock::{self, EventRef};
 use domain::time::{Hlc, Now};
 use sync_protocol::{
     DECODED_BYTES_MAX, PROTOCOL, PUSH_BYTES_MAX, PUSH_EVENTS_MAX, ProtocolError, Push, Quarantined,
-    SyncReply, SyncRequest, sign,
+    Snapshot, SyncReply, SyncRequest, sign,
 };
 
 use crate::alike::Alike;
@@ -105,12 +105,13 @@ impl Hub {
         if request.protocol != PROTOCOL {
             return Err(ProtocolError::Upgrade);
         }
+        let named = self.name_snapshots(device, request);
         let (identity, entropy) = (&self.identity, &mut self.entropy);
         // A refusal commits too: it may have kept the other branch of a fork.
         let outcome = self
             .store
             .write(|tx| -> StoreResult<Result<SyncReply, ProtocolError>> {
-                match sync(tx, identity, entropy, device, request, now) {
+                match sync(tx, identity, entropy, device, (request, &named), now) {
                     Ok(reply) => Ok(reply),
                     Err(Refused::Protocol(error)) => Ok(Err(error)),
                     Err(Refused::Store(error)) => Err(error),
@@ -125,7 +126,7 @@ fn sync(
     identity: &Identity,
     entropy: &mut Entropy,
     device: DeviceId,
-    request: &SyncRequest,
+    (request, named): (&SyncRequest, &[Snapshot]),
     now: &Now,
 ) -> Result<Result<SyncReply, ProtocolError>, Refused> {
     let row = tx.device(device)?.ok_or(ProtocolError::Unauthorised)?;
@@ -207,11 +208,11 @@ fn sync(
     };
     // Cursors of another authority or epoch say nothing here: the device learns the new one first.
     let foreign = request.authority != identity.authority || request.epoch != epoch;
-    let pages = if foreign && request.cursors.values().any(|cursor| cursor.ver > 0) {
-        Vec::new()
+    let (pages, snapshots) = if foreign && request.cursors.values().any(|cursor| cursor.ver > 0) {
+        (Vec::new(), Vec::new())
     } else {
-        match pages(tx, &config, request, request.push.is_some())? {
-            Ok(pages) => pages,
+        match pages(tx, &config, request, named, request.push.is_some())? {
+            Ok(pages) => (pages, named.to_vec()),
             Err(error) => return Ok(Err(error)),
         }
     };
@@ -227,6 +228,7 @@ fn sync(
         grants: rights.grants,
         recall: rights.recall,
         counts: rights.counts,
+        snapshots,
     }))
 }
 

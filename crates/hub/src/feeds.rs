@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use domain::config::StoreConfig;
 use domain::ids::DeviceId;
 use domain::time::Now;
-use sync_protocol::{Cursor, FeedName, FeedPage, PAGE_ROWS_MAX, Poke, ProtocolError, SyncRequest};
+use sync_protocol::{
+    Cursor, FeedName, FeedPage, PAGE_ROWS_MAX, Poke, ProtocolError, Snapshot, SyncRequest,
+};
 
 use crate::devices::internal;
 use crate::lifecycle::Hub;
@@ -26,11 +28,13 @@ pub(crate) fn feeds_of(config: &StoreConfig) -> Vec<FeedName> {
 /// Pages of all followed feeds after the cursors of `request`, together at most its limit of rows.
 ///
 /// A feed that has news but no room left gets an empty page with `more`. After a push, stock feeds always get
-/// a page, because where the streams are folded has changed even where no row has.
+/// a page, because where the streams are folded has changed even where no row has. So does a feed that the reply
+/// names a snapshot of: its rows are not sent twice.
 pub(crate) fn pages(
     tx: &Tx<'_>,
     config: &StoreConfig,
     request: &SyncRequest,
+    named: &[Snapshot],
     pushed: bool,
 ) -> StoreResult<Result<Vec<FeedPage>, ProtocolError>> {
     let mut room = usize::try_from(request.limit.clamp(1, PAGE_ROWS_MAX)).unwrap_or(1);
@@ -41,7 +45,8 @@ pub(crate) fn pages(
         if cursor.ver > head.ver {
             return Ok(Err(ProtocolError::CursorExpired { feed }));
         }
-        let page = page(tx, config, &feed, cursor, room)?;
+        let is_named = named.iter().any(|snapshot| snapshot.feed == feed);
+        let page = page(tx, config, &feed, cursor, if is_named { 0 } else { room })?;
         room = room.saturating_sub(page.rows.len());
         let is_stock = matches!(feed, FeedName::Stock(_));
         if !page.rows.is_empty() || page.more || (pushed && is_stock) {
@@ -51,7 +56,7 @@ pub(crate) fn pages(
     Ok(Ok(pages))
 }
 
-fn page(
+pub(crate) fn page(
     tx: &Tx<'_>,
     config: &StoreConfig,
     feed: &FeedName,

@@ -23,13 +23,14 @@ mod promises;
 mod rights;
 mod seal;
 mod shops;
+mod snapshots;
 mod store;
 mod verify;
 
 pub use accept::{ANCHOR_AHEAD_MS_MAX, CLOCK_OFF_MS_MAX, QUARANTINE_CODES};
 pub use alike::ALIKE_MS_MAX;
 pub use devices::{CODE_LIFE_MS, DeviceAuth, PendingDevice};
-pub use domain::ids::{DeviceId, StoreId, TenantId, TillId};
+pub use domain::ids::{DeviceId, Digest, StoreId, TenantId, TillId};
 pub use domain::time::{Boot, Now};
 pub use feeds::{Follows, Heads};
 pub use incidents::IncidentLine;
@@ -47,5 +48,6 @@ pub use rights::{
     DEMAND_MS, HolderLine, LEASE_MS, ONLINE_MS, PlaceRights, RECLAIM_MARGIN_MS, RightsView, WANT_MS,
 };
 pub use shops::AdminError;
+pub use snapshots::SnapshotFile;
 pub use store::StoreError;
 pub use verify::{FeedReport, VerifyReport};

@@ -108,6 +108,11 @@ pub(crate) struct Tx<'c> {
 }
 
 impl Store {
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Creates the file; refuses where one exists.
     pub fn create(path: &Path) -> StoreResult<Store> {
         if path.exists() {

@@ -530,6 +530,7 @@ fn a_promise_ends_by_release_by_the_servers_clock_or_with_the_goods() {
     let head = till.till.head();
     let request = SyncRequest {
         rights: None,
+        snapshots: Default::default(),
         ..till.till.request(Some(till.till.push(1, head)))
     };
     world

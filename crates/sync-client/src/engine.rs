@@ -455,6 +455,7 @@ impl Engine {
                 app: self.config.app.clone(),
             },
             rights: Some(rights),
+            snapshots: BTreeSet::new(),
             push,
         };
         self.tickets += 1;
@@ -1025,7 +1026,9 @@ impl Engine {
             ProtocolError::Unauthorised => self.shut_out(Problem::Unauthorised, now),
             ProtocolError::Forbidden => self.shut_out(Problem::Forbidden, now),
             ProtocolError::Revoked => self.shut_out(Problem::Revoked, now),
-            ProtocolError::CodeInvalid => {
+            ProtocolError::CodeInvalid
+            | ProtocolError::NoSnapshot
+            | ProtocolError::BadRange { .. } => {
                 self.fail(Standing::Problem(Problem::ServerNonsense), now)
             }
             ProtocolError::Upgrade => {

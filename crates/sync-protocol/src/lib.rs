@@ -5,7 +5,7 @@
 pub mod feed;
 pub mod sign;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::config::KeyAlgorithm;
 use domain::event::{RightsLine, StreamPos};
@@ -29,6 +29,11 @@ pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const DECODED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most rows in one page of a feed.
 pub const PAGE_ROWS_MAX: u32 = 2_000;
+
+/// Feeds of no more rows than this come in pages: two answers, without a file.
+pub const SNAPSHOT_ROWS_MIN: usize = 2 * PAGE_ROWS_MAX as usize;
+/// Largest snapshot, in bytes of the file; a larger feed comes in pages.
+pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Header with the device's id.
 pub const HEADER_DEVICE: &str = "hanout-device";
@@ -133,6 +138,9 @@ pub struct SyncRequest {
     /// What it has seen and wants of rights to strict variants; none from a device that does not know of any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<RightsReport>,
+    /// Feeds that it would fetch as a snapshot; none from a device that does not know of any.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub snapshots: BTreeSet<FeedName>,
 }
 
 /// What a device says about rights. What it has spent is in its events and is never told apart from them.
@@ -251,6 +259,25 @@ pub struct SyncReply {
     /// Counts that it should say to know of: what it does from then on lies after them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<StreamPos>,
+    /// Feeds that are to be fetched as a snapshot; their pages in this reply are empty, and `more`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// All live rows of one feed at one version, as a file: a [`FeedPage`] without `more`, JSON in one zstd frame, at
+/// `GET /v1/snapshot/{digest}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Feed.
+    pub feed: FeedName,
+    /// Its version, from which pages go on.
+    pub ver: u64,
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+    /// Length of what it decodes to, in bytes.
+    pub decoded: u64,
 }
 
 /// An accepted event that could not be projected.
@@ -311,6 +338,15 @@ pub enum ProtocolError {
     /// 404: no such enrolment code, or it was used, or it expired.
     #[error("the enrolment code is not valid")]
     CodeInvalid,
+    /// 404: no such snapshot, any more or for this device.
+    #[error("no such snapshot")]
+    NoSnapshot,
+    /// 416: the range begins behind the end of the snapshot, or is none.
+    #[error("the range is not within {bytes} bytes")]
+    BadRange {
+        /// Length of the snapshot.
+        bytes: u64,
+    },
     /// 426: a protocol version that this server does not speak: newer than its own, or older than 24 months. The device
     /// keeps everything and sells on; nothing of the request was taken in.
     #[error("the protocol version is not spoken here")]
@@ -338,7 +374,8 @@ impl ProtocolError {
             ProtocolError::Unreadable { .. } => 422,
             ProtocolError::Unauthorised => 401,
             ProtocolError::Forbidden | ProtocolError::Revoked => 403,
-            ProtocolError::CodeInvalid => 404,
+            ProtocolError::CodeInvalid | ProtocolError::NoSnapshot => 404,
+            ProtocolError::BadRange { .. } => 416,
             ProtocolError::Upgrade => 426,
             ProtocolError::Busy { .. } => 503,
             ProtocolError::Internal => 500,

@@ -77,7 +77,21 @@ fn messages_read_and_write_as_they_always_did() {
             "feeds": ["cat"], "grants": [grant], "recall": [{"variant": id, "location": "LM", "quantity": 2_000}],
             "counts": [{"stream": stream, "seq": 4}]}),
     );
+    rights["snapshots"] = json!(["cat", "price:TN"]);
+    check::<SyncRequest>("sync-request-snapshots", &rights);
+    check::<SyncReply>(
+        "sync-reply-snapshots",
+        &json!({"authority": "hub", "epoch": 1, "server_time": 5, "ack_seq": 2, "ack_hash": hash,
+            "pages": [{"feed": "cat", "rows": [], "next": {"ver": 0, "pk": ""}, "more": true, "ver": 9}],
+            "feeds": ["cat"], "snapshots": [{"feed": "cat", "ver": 9, "digest": hash, "bytes": 900,
+                "decoded": 9_000}]}),
+    );
     for (name, error) in [
+        ("error-no-snapshot", json!({"code": "no_snapshot"})),
+        (
+            "error-bad-range",
+            json!({"code": "bad_range", "bytes": 900}),
+        ),
         ("error-gap", json!({"code": "gap", "expected": 5})),
         ("error-fork", json!({"code": "fork", "at": 5})),
         ("error-behind", json!({"code": "behind", "server_head": 5})),
@@ -86,6 +100,26 @@ fn messages_read_and_write_as_they_always_did() {
     ] {
         check::<ProtocolError>(name, &error);
     }
+}
+
+/// What a program from before snapshots says is read as wanting none, and what names them it can read as well.
+#[test]
+fn a_program_that_knows_no_snapshots_is_sent_pages() {
+    let text = |name: &str| {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        std::fs::read_to_string(folder.join(name)).expect("a golden file")
+    };
+    let old: SyncRequest =
+        serde_json::from_str(&text("sync-request-rights.json")).expect("request");
+    assert!(old.snapshots.is_empty());
+    let old: SyncReply = serde_json::from_str(&text("sync-reply-rights.json")).expect("reply");
+    assert!(old.snapshots.is_empty());
+    #[derive(serde::Deserialize)]
+    struct OldReply {
+        pages: Vec<sync_protocol::FeedPage>,
+    }
+    let reply: OldReply = serde_json::from_str(&text("sync-reply-snapshots.json")).expect("reply");
+    assert!(reply.pages[0].rows.is_empty() && reply.pages[0].more);
 }
 
 /// What a program from before rights reads: it ignores what it does not know.

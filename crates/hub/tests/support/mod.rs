@@ -357,6 +357,7 @@ impl Till {
             limit: 1,
             status: DeviceStatus::default(),
             rights: None,
+            snapshots: Default::default(),
         }
     }
 

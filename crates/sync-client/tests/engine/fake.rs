@@ -209,6 +209,7 @@ impl Server {
             grants: Vec::new(),
             recall: Vec::new(),
             counts: Vec::new(),
+            snapshots: Vec::new(),
         })
     }
 
