@@ -6,3 +6,4 @@ mod import;
 mod rights;
 mod running;
 mod sale;
+mod snapshots;

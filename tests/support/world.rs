@@ -259,11 +259,23 @@ impl World {
         Ok((world, report))
     }
 
-    /// Enrols till `number` of a store with its files in `folder`; it is the last of [`World::tills`].
+    /// Enrols till `number` of a store with its files in `folder`, and lets it read all that it needs to sell; it is the
+    /// last of [`World::tills`].
     ///
     /// # Errors
     /// Anything that does not go as it must.
     pub fn add_till(&mut self, shop: Shop, number: &str, folder: &Path, seed: u64) -> Result<()> {
+        self.enrol_till(shop, number, folder, seed)?;
+        self.sync_until_quiet(self.tills.len() - 1, 1_000)?;
+        Ok(())
+    }
+
+    /// Enrols till `number` of a store with its files in `folder`; it is the last of [`World::tills`] and knows nothing
+    /// yet.
+    ///
+    /// # Errors
+    /// Anything that does not go as it must.
+    pub fn enrol_till(&mut self, shop: Shop, number: &str, folder: &Path, seed: u64) -> Result<()> {
         let code = {
             let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
             hub.issue_code(
@@ -312,8 +324,6 @@ impl World {
         };
         node.internal(pending.job, result)?;
         self.tills.push(node);
-        let index = self.tills.len() - 1;
-        self.sync_until_quiet(index, 1_000)?;
         Ok(())
     }
 

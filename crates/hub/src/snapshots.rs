@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use domain::ids::{DeviceId, Digest};
-use sha2::{Digest as _, Sha256};
 use sync_protocol::{
-    Cursor, FeedName, ProtocolError, SNAPSHOT_BYTES_MAX, SNAPSHOT_ROWS_MIN, Snapshot, SyncRequest,
+    Cursor, FeedName, ProtocolError, SNAPSHOT_DECODED_MAX, SNAPSHOT_ROWS_MIN, Snapshot, SyncRequest,
 };
 
 use crate::devices::internal;
@@ -132,6 +131,10 @@ impl Hub {
             if rows.len() <= SNAPSHOT_ROWS_MIN {
                 return Ok(None);
             }
+            // Each row comes with its key and version besides.
+            if tx.feed_bytes(feed)? > SNAPSHOT_DECODED_MAX {
+                return Ok(None);
+            }
             let head = tx.feed_head(feed)?;
             let state = State {
                 feed: feed.clone(),
@@ -143,7 +146,7 @@ impl Hub {
             if let Some(kept) = found {
                 let path = folder.join(kept.name());
                 let file = fs::read(&path)?;
-                if digest(&file) == kept.digest {
+                if Snapshot::digest(&file) == kept.digest {
                     return Ok(named(&kept, file.len()));
                 }
                 tracing::warn!(feed = %feed, "a snapshot was damaged and is built again");
@@ -226,7 +229,7 @@ fn build(
     let kept = Kept {
         state,
         decoded: json.len() as u64,
-        digest: digest(&file),
+        digest: Snapshot::digest(&file),
     };
     let Some(snapshot) = named(&kept, file.len()) else {
         return Ok(None);
@@ -245,7 +248,7 @@ fn build(
 
 fn named(kept: &Kept, bytes: usize) -> Option<Snapshot> {
     let bytes = bytes as u64;
-    (bytes <= SNAPSHOT_BYTES_MAX).then(|| Snapshot {
+    (bytes.max(kept.decoded) <= SNAPSHOT_DECODED_MAX).then(|| Snapshot {
         feed: kept.state.feed.clone(),
         ver: kept.state.ver,
         digest: kept.digest,
@@ -296,8 +299,4 @@ fn list(folder: &Path) -> io::Result<Vec<Kept>> {
         files.extend(Kept::read(&entry?.file_name().to_string_lossy()));
     }
     Ok(files)
-}
-
-fn digest(bytes: &[u8]) -> Digest {
-    Digest(Sha256::digest(bytes).into())
 }

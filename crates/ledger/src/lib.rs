@@ -18,6 +18,7 @@ mod goods;
 mod journal;
 mod ledger;
 mod open;
+mod parts;
 mod periods;
 mod print;
 mod projection;

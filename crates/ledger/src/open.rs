@@ -120,6 +120,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0008_goods.sql"),
         books_anew: false,
     },
+    Migration {
+        version: 9,
+        understood_from: 8,
+        sql: include_str!("migrations/0009_parts.sql"),
+        books_anew: false,
+    },
 ];
 
 impl Ledger {

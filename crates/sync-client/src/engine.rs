@@ -3,6 +3,8 @@
 //! It is level-triggered: while the server has not acknowledged the head it wants to send, and otherwise it
 //! waits for the next poll. Whatever it forgets when the program ends is found again in the ledger.
 
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::config::KeyAlgorithm;
@@ -22,6 +24,7 @@ use sync_protocol::{
     SyncRequest, Want, sign,
 };
 
+use crate::engine::snapshots::{Fetching, Part};
 use crate::outgoing::{Outgoing, OutgoingKind, TransportOutcome};
 use crate::pace::{BACKOFF_MS_MAX, Pace, WAIT_MS_MAX};
 
@@ -36,6 +39,8 @@ pub struct EngineConfig {
     pub rows_max: u32,
     /// Most events in one push.
     pub push_events_max: usize,
+    /// Bytes of a file asked for at first; an eighth at least, and eight times as many at most.
+    pub part_bytes: u64,
     /// Seed of the waiting times; another one in every till.
     pub seed: u64,
 }
@@ -48,6 +53,8 @@ impl EngineConfig {
             poll_ms: 15_000,
             rows_max: 1_000,
             push_events_max: PUSH_EVENTS_MAX,
+            // A link of 9 kB/s brings them before a request is given up, one of 1 kB/s an eighth.
+            part_bytes: 256 * 1024,
             seed,
         }
     }
@@ -180,8 +187,10 @@ pub enum EngineEvent {
 #[derive(Debug)]
 struct Flight {
     ticket: u64,
-    /// The feed asked for whole; none for push and pull.
-    snapshot: Option<FeedName>,
+    /// The part asked for of a snapshot; none for push and pull.
+    part: Option<Part>,
+    /// Feeds asked for as files.
+    snapshots: BTreeSet<FeedName>,
     /// First and last sequence number pushed.
     pushed: Option<(u64, u64)>,
     pulled: bool,
@@ -246,8 +255,7 @@ pub struct Engine {
     /// The till has no room for what would come.
     pulls_paused: bool,
     damaged: BTreeMap<FeedName, u32>,
-    /// Feeds that a snapshot was asked for in this run.
-    paged: BTreeSet<FeedName>,
+    fetching: Fetching,
     /// What the till needs to hold now.
     needs: Vec<Want>,
     /// The last request asked for rights.
@@ -276,7 +284,7 @@ impl Engine {
             pull_refused: false,
             pulls_paused: false,
             damaged: BTreeMap::new(),
-            paged: BTreeSet::new(),
+            fetching: Fetching::new(config.part_bytes),
             needs: Vec::new(),
             waits: false,
             told: None,
@@ -422,8 +430,9 @@ impl Engine {
             return Ok(None);
         }
         let cursors = ledger.cursors()?;
-        if let Some(feed) = self.snapshot_wanted(ledger, &cursors)? {
-            return Ok(Some(self.ask_snapshot(feed, life, link, key, now)));
+        let snapshots = self.snapshots_wanted(ledger, &cursors)?;
+        if !push_wanted && let Some(part) = self.next_part(ledger)? {
+            return Ok(Some(self.ask_part(part, life, link, key, now)));
         }
         let push = if push_wanted {
             self.push(ledger, link, key, acked)?
@@ -455,14 +464,15 @@ impl Engine {
                 app: self.config.app.clone(),
             },
             rights: Some(rights),
-            snapshots: BTreeSet::new(),
+            snapshots,
             push,
         };
         self.tickets += 1;
         let mut outgoing = Outgoing::json(self.tickets, "/v1/sync", OutgoingKind::Sync, &message);
         sign_request(&mut outgoing, link, key);
         self.flight = Some(Flight {
-            snapshot: None,
+            part: None,
+            snapshots: message.snapshots.clone(),
             ticket: self.tickets,
             pushed: message
                 .push
@@ -501,98 +511,8 @@ impl Engine {
         Ok((report, (!known).then_some(seen)))
     }
 
-    /// A feed to fetch whole. Only a till that cannot sell yet does so: one transaction over a whole catalogue
-    /// would keep a shopper waiting, so a selling till reads pages, between which sales go through.
     const fn no_pull(&self) -> bool {
         self.pull_refused || self.pulls_paused
-    }
-
-    fn snapshot_wanted(
-        &self,
-        ledger: &Ledger,
-        cursors: &BTreeMap<FeedName, Cursor>,
-    ) -> Result<Option<FeedName>, LedgerError> {
-        if self.no_pull() {
-            return Ok(None);
-        }
-        let unread = cursors.iter().find(|(feed, cursor)| {
-            let large = matches!(feed, FeedName::Catalogue | FeedName::Price(_));
-            large && **cursor == Cursor::default() && !self.paged.contains(*feed)
-        });
-        match unread {
-            Some((feed, _)) if !ledger.ready_to_sell()? => Ok(Some(feed.clone())),
-            _ => Ok(None),
-        }
-    }
-
-    fn ask_snapshot(
-        &mut self,
-        feed: FeedName,
-        life: ServerLife,
-        link: &Link,
-        key: &SigningKey,
-        now: &Now,
-    ) -> Outgoing {
-        self.tickets += 1;
-        let mut outgoing = Outgoing::get(
-            self.tickets,
-            format!("/v1/snapshot/{feed}"),
-            OutgoingKind::Snapshot,
-        );
-        sign_request(&mut outgoing, link, key);
-        self.flight = Some(Flight {
-            ticket: self.tickets,
-            snapshot: Some(feed),
-            pushed: None,
-            pulled: true,
-            cursors: BTreeMap::new(),
-            life,
-            told: None,
-            asked: *now,
-            trust: (link.tenant.clone(), link.server_key.clone()),
-        });
-        outgoing
-    }
-
-    /// Takes in a whole feed. Whatever goes wrong, the feed is read in pages next.
-    fn take_snapshot(
-        &mut self,
-        ledger: &mut Ledger,
-        feed: &FeedName,
-        outcome: TransportOutcome,
-        now: &Now,
-        events: &mut Vec<EngineEvent>,
-    ) -> Result<(), LedgerError> {
-        self.paged.insert(feed.clone());
-        self.more = true;
-        let page: Option<FeedPage> = match outcome {
-            TransportOutcome::Unreachable => {
-                self.fail(Standing::Offline, now);
-                return Ok(());
-            }
-            TransportOutcome::Reply {
-                status: 200, body, ..
-            } => serde_json::from_slice(&body).ok(),
-            TransportOutcome::Reply { .. } | TransportOutcome::NotOurs => None,
-        };
-        let Some(page) = page.filter(|page| page.feed == *feed && !page.more) else {
-            tracing::info!(feed = %feed, "no snapshot, reading pages");
-            return Ok(());
-        };
-        let applied = ledger.write(|tx| tx.apply_page(&page, now.wall_ms, now.wall_ms))?;
-        match applied {
-            PageOutcome::Applied { .. } => {
-                self.standing = Standing::Online;
-                self.failures = 0;
-                events.push(EngineEvent::Applied {
-                    feed: feed.clone(),
-                    rows: page.rows.len(),
-                });
-            }
-            PageOutcome::ChecksumMismatch => events.push(EngineEvent::FeedReset(feed.clone())),
-            PageOutcome::Stale | PageOutcome::NotFollowed => {}
-        }
-        Ok(())
     }
 
     /// What the server is known to hold: its own last word in this run, else what the ledger remembers.
@@ -653,8 +573,8 @@ impl Engine {
         };
         let before = self.standing;
         let mut events = Vec::new();
-        if let Some(feed) = &flight.snapshot {
-            if let Err(error) = self.take_snapshot(ledger, feed, outcome, now, &mut events) {
+        if let Some(part) = &flight.part {
+            if let Err(error) = self.take_part(ledger, part, outcome, now, &mut events) {
                 tracing::error!(cause = %error, "the ledger cannot take a snapshot");
                 self.fail(Standing::Problem(Problem::StorageFailed), now);
             }
@@ -719,6 +639,7 @@ impl Engine {
         if moved {
             let text = serde_json::to_string(&life).expect("a text and an integer are plain data");
             ledger.write(|tx| tx.set_local(SERVER_LIFE, &text))?;
+            self.fetching.forget();
             events.push(EngineEvent::EpochChanged {
                 authority: reply.authority.clone(),
                 epoch: reply.epoch,
@@ -743,6 +664,7 @@ impl Engine {
                 ..PagesOutcome::default()
             }
         } else if flight.pulled {
+            self.take_named(ledger, flight, &reply, now, events)?;
             self.apply(ledger, flight, &reply, now, events)?
         } else {
             PagesOutcome::default()
@@ -771,7 +693,7 @@ impl Engine {
         } else {
             Standing::Online
         };
-        self.more = pages.more || pages.reset || feeds_moved;
+        self.more = pages.more || pages.reset || feeds_moved || self.fetching.is_any();
         let poll_ms = if self.waits {
             self.config.poll_ms.min(WAITING_POLL_MS)
         } else {
@@ -945,6 +867,10 @@ impl Engine {
             .iter()
             .filter(|page| followed.contains(&page.feed))
         {
+            // Its rows come in a file.
+            if self.fetching.is_under_way(&page.feed) && page.rows.is_empty() {
+                continue;
+            }
             // A page without rows says only that there was no room for them in this answer.
             let idle = page.more && makes_no_progress(page, &flight.cursors);
             moved |= !idle;
@@ -1026,6 +952,7 @@ impl Engine {
             ProtocolError::Unauthorised => self.shut_out(Problem::Unauthorised, now),
             ProtocolError::Forbidden => self.shut_out(Problem::Forbidden, now),
             ProtocolError::Revoked => self.shut_out(Problem::Revoked, now),
+            // The last two are answers to other requests.
             ProtocolError::CodeInvalid
             | ProtocolError::NoSnapshot
             | ProtocolError::BadRange { .. } => {
@@ -1044,11 +971,7 @@ impl Engine {
                     self.wait_after_failure(now);
                 }
             }
-            ProtocolError::Busy { after_ms } => {
-                let wait = (*after_ms).clamp(1_000, WAIT_MS_MAX);
-                self.not_before = now.boot.ms + wait + self.pace.spread_ms(wait / 5);
-                self.asked_to_wait = true;
-            }
+            ProtocolError::Busy { after_ms } => self.wait_as_asked(*after_ms, now),
             ProtocolError::Internal => self.fail(Standing::Offline, now),
         }
         Ok(())
@@ -1121,6 +1044,12 @@ impl Engine {
         self.standing = standing;
         self.next_pull = 0;
         self.wait_after_failure(now);
+    }
+
+    fn wait_as_asked(&mut self, after_ms: u64, now: &Now) {
+        let wait = after_ms.clamp(1_000, WAIT_MS_MAX);
+        self.not_before = now.boot.ms + wait + self.pace.spread_ms(wait / 5);
+        self.asked_to_wait = true;
     }
 
     fn wait_after_failure(&mut self, now: &Now) {

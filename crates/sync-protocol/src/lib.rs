@@ -14,6 +14,7 @@ use domain::quantity::Quantity;
 use domain::time::Boot;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 pub use feed::{Cursor, FeedName, FeedPage, FeedRow};
 
@@ -32,8 +33,8 @@ pub const PAGE_ROWS_MAX: u32 = 2_000;
 
 /// Feeds of no more rows than this come in pages: two answers, without a file.
 pub const SNAPSHOT_ROWS_MIN: usize = 2 * PAGE_ROWS_MAX as usize;
-/// Largest snapshot, in bytes of the file; a larger feed comes in pages.
-pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Largest snapshot, in bytes of what it decodes to; a larger feed comes in pages.
+pub const SNAPSHOT_DECODED_MAX: u64 = 64 * 1024 * 1024;
 
 /// Header with the device's id.
 pub const HEADER_DEVICE: &str = "hanout-device";
@@ -278,6 +279,13 @@ pub struct Snapshot {
     pub bytes: u64,
     /// Length of what it decodes to, in bytes.
     pub decoded: u64,
+}
+
+impl Snapshot {
+    /// What names a file.
+    pub fn digest(file: &[u8]) -> Digest {
+        Digest(Sha256::digest(file).into())
+    }
 }
 
 /// An accepted event that could not be projected.

@@ -131,6 +131,15 @@ impl<'c> Tx<'c> {
         .collect()
     }
 
+    /// Bytes of all rows of a feed.
+    pub fn feed_bytes(&self, feed: &FeedName) -> StoreResult<u64> {
+        let bytes: i64 = self
+            .conn
+            .prepare_cached("SELECT coalesce(sum(length(row)), 0) FROM feed_row WHERE feed = ?1")?
+            .query_row([feed.to_string()], |row| row.get(0))?;
+        from_sql(bytes)
+    }
+
     /// Position of the last row, tombstones included.
     pub fn feed_end(&self, feed: &FeedName) -> StoreResult<Cursor> {
         let end = self

@@ -14,8 +14,8 @@ use ledger::{Ledger, LedgerError, NewStream};
 use sync_client::{Engine, EngineConfig, EngineEvent, Link, Outgoing, TransportOutcome};
 use sync_protocol::feed::{checksum_add, row_checksum};
 use sync_protocol::{
-    Cursor, FeedName, FeedPage, FeedRow, HEADER_DEVICE, HEADER_SIGNATURE, ProtocolError, SyncReply,
-    SyncRequest, sign,
+    Cursor, FeedName, FeedPage, FeedRow, HEADER_DEVICE, HEADER_SIGNATURE, ProtocolError, Snapshot,
+    SyncReply, SyncRequest, sign,
 };
 use uuid::Uuid;
 
@@ -56,8 +56,17 @@ pub struct Server {
     /// Cannot read events at these positions when they come.
     pub unreadable: Vec<u64>,
     pub offers_snapshots: bool,
+    /// Files that were named, by what names them.
+    pub files: BTreeMap<Digest, Vec<u8>>,
+    /// What is wrong with files and what they are named.
+    pub bend_file: fn(&mut Snapshot, &mut Vec<u8>),
+    /// Sends the whole file whatever range is asked for.
+    pub knows_no_ranges: bool,
+    /// Bytes of files that were sent.
+    pub file_bytes: usize,
     /// Sends no page of a feed that has no news, as the real one does.
     pub no_news_no_page: bool,
+    /// Requests for files.
     pub snapshots: usize,
     public_key: String,
     link: Link,
@@ -128,29 +137,60 @@ impl Server {
 
     /// Answers as the protocol wants it.
     pub fn serve(&mut self, outgoing: &Outgoing) -> TransportOutcome {
-        if let Some(feed) = outgoing.path.strip_prefix("/v1/snapshot/") {
+        if let Some(digest) = outgoing.path.strip_prefix("/v1/snapshot/") {
             self.check(outgoing);
             self.snapshots += 1;
-            let feed: FeedName = feed.parse().expect("feed");
-            if !self.offers_snapshots {
-                return reply(404, &"no such page");
-            }
-            let rows = std::mem::replace(&mut self.page_rows, usize::MAX);
-            let page = self.page(&feed, None, usize::MAX);
-            self.page_rows = rows;
-            return reply(200, &page);
+            return self.part(digest.parse().expect("digest"), outgoing);
         }
         answer(self.sync(outgoing))
     }
 
-    fn check(&self, outgoing: &Outgoing) {
-        let header = |name: &str| {
-            let found = outgoing.headers.iter().find(|(key, _)| *key == name);
-            found
-                .unwrap_or_else(|| panic!("no header {name}"))
-                .1
-                .clone()
+    fn part(&mut self, digest: Digest, outgoing: &Outgoing) -> TransportOutcome {
+        let Some(file) = self.files.get(&digest) else {
+            return answer(Err(ProtocolError::NoSnapshot));
         };
+        let (status, body) = if self.knows_no_ranges {
+            (200, file.clone())
+        } else {
+            let range = header(outgoing, "range");
+            let range = range.strip_prefix("bytes=").and_then(|r| r.split_once('-'));
+            let (from, last) = range.expect("range");
+            let from: usize = from.parse().expect("first byte");
+            let last: usize = last.parse().expect("last byte");
+            assert!(from <= last && last < file.len(), "{from}-{last}");
+            (206, file[from..=last].to_vec())
+        };
+        assert_eq!(header(outgoing, "if-range"), format!("\"{digest}\""));
+        self.file_bytes += body.len();
+        TransportOutcome::Reply {
+            status,
+            retry_after_ms: None,
+            body,
+        }
+    }
+
+    /// Names a file of all live rows of `feed`.
+    pub fn name(&mut self, feed: &FeedName) -> Snapshot {
+        let page_rows = std::mem::replace(&mut self.page_rows, usize::MAX);
+        let page = self.page(feed, None, usize::MAX);
+        self.page_rows = page_rows;
+        let json = serde_json::to_vec(&page).expect("page");
+        let mut file = zstd::bulk::compress(&json, 3).expect("zstd");
+        let mut snapshot = Snapshot {
+            feed: feed.clone(),
+            ver: page.ver,
+            digest: Snapshot::digest(&file),
+            bytes: file.len() as u64,
+            decoded: json.len() as u64,
+        };
+        let digest = snapshot.digest;
+        (self.bend_file)(&mut snapshot, &mut file);
+        self.files.insert(digest, file);
+        snapshot
+    }
+
+    fn check(&self, outgoing: &Outgoing) {
+        let header = |name| header(outgoing, name);
         assert_eq!(
             header("authorization"),
             format!("Bearer {}", self.link.token)
@@ -177,6 +217,10 @@ impl Server {
         assert_eq!(request.stream, self.stream);
         self.push(&request)?;
         let ack_seq = self.events.len() as u64;
+        let mut snapshots = Vec::new();
+        if self.offers_snapshots {
+            snapshots.extend(request.snapshots.iter().map(|feed| self.name(feed)));
+        }
         let newest = |feed: &FeedName| {
             self.feeds[feed]
                 .values()
@@ -191,7 +235,9 @@ impl Server {
                 if cursor.is_some_and(|cursor| cursor.ver > newest(feed)) {
                     return Err(ProtocolError::CursorExpired { feed: feed.clone() });
                 }
-                let page = self.page(feed, cursor, request.limit as usize);
+                let is_named = snapshots.iter().any(|file| file.feed == *feed);
+                let limit = if is_named { 0 } else { request.limit as usize };
+                let page = self.page(feed, cursor, limit);
                 if !page.rows.is_empty() || page.more || !self.no_news_no_page {
                     pages.push(page);
                 }
@@ -209,7 +255,7 @@ impl Server {
             grants: Vec::new(),
             recall: Vec::new(),
             counts: Vec::new(),
-            snapshots: Vec::new(),
+            snapshots,
         })
     }
 
@@ -266,6 +312,12 @@ impl Server {
         );
         Ok(())
     }
+}
+
+fn header(outgoing: &Outgoing, name: &str) -> String {
+    let found = outgoing.headers.iter().find(|(key, _)| *key == name);
+    let (_, value) = found.unwrap_or_else(|| panic!("no header {name}"));
+    value.clone()
 }
 
 /// A till, its server and the line between them.
@@ -337,7 +389,11 @@ impl World {
             requests: Vec::new(),
             batch_max: usize::MAX,
             unreadable: Vec::new(),
-            offers_snapshots: true,
+            offers_snapshots: false,
+            files: BTreeMap::new(),
+            bend_file: |_, _| {},
+            knows_no_ranges: false,
+            file_bytes: 0,
             no_news_no_page: false,
             snapshots: 0,
             public_key: sign::public_key(&key),
@@ -471,13 +527,5 @@ pub fn answer(result: Result<SyncReply, ProtocolError>) -> TransportOutcome {
         status,
         retry_after_ms: None,
         body,
-    }
-}
-
-fn reply<T: serde::Serialize>(status: u16, value: &T) -> TransportOutcome {
-    TransportOutcome::Reply {
-        status,
-        retry_after_ms: None,
-        body: serde_json::to_vec(value).expect("reply"),
     }
 }

@@ -1,6 +1,7 @@
 //! The sync engine against a server in memory and a bad line. No socket, no clock, no sleep.
 
 mod fake;
+mod snapshots;
 
 use std::collections::BTreeMap;
 
@@ -503,64 +504,6 @@ fn an_old_till_still_pushes_what_it_sold() {
     assert_eq!(world.server.requests.last().expect("request").limit, 0);
     world.assert_in_step();
     assert_eq!(world.engine.standing(), Standing::Problem(Problem::Upgrade));
-}
-
-#[test]
-fn a_new_till_takes_the_large_feeds_whole() {
-    new_till(true);
-}
-
-#[test]
-fn a_new_till_reads_pages_where_there_is_no_snapshot() {
-    new_till(false);
-}
-
-fn new_till(offers_snapshots: bool) {
-    let mut world = World::new();
-    world.server.offers_snapshots = offers_snapshots;
-    let price = FeedName::Price("TN".parse().expect("list"));
-    let config = FeedName::Config("LM".parse().expect("store"));
-    world.server.put(&config, "store", Some(STORE));
-    for index in 0..250 {
-        world.server.put(
-            &CATALOGUE,
-            &format!("style:{index}"),
-            Some(&format!("{{\"n\":{index}}}")),
-        );
-        world.server.put(&price, &format!("{index}"), Some("{}"));
-    }
-    // Enrolment names the feeds before the first sync.
-    let feeds = [CATALOGUE, config, price.clone()];
-    world
-        .ledger
-        .write(|tx| -> Result<_, ledger::LedgerError> { tx.follow(&feeds) })
-        .expect("followed");
-    world.settle();
-    assert_eq!(world.server.snapshots, 2);
-    if offers_snapshots {
-        assert!(
-            world.server.requests.len() <= 3,
-            "{}",
-            world.server.requests.len()
-        );
-    }
-    assert!(world.ledger.ready_to_sell().expect("ready"));
-    let cursors = world.ledger.cursors().expect("cursors");
-    assert_eq!((cursors[&CATALOGUE].ver, cursors[&price].ver), (250, 250));
-    assert_eq!(world.engine.standing(), Standing::Online);
-    world.server.put(&CATALOGUE, "style:7", None);
-    world.live(1);
-    assert_eq!(
-        world.ledger.cursors().expect("cursors")[&CATALOGUE].ver,
-        251
-    );
-    assert_eq!(world.server.snapshots, 2, "what changes comes in pages");
-    assert!(
-        !world
-            .seen
-            .iter()
-            .any(|event| matches!(event, EngineEvent::FeedReset(_)))
-    );
 }
 
 #[test]
