@@ -3,6 +3,7 @@
 //! server: what was acknowledged is booked once, and no two receipts have one number.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,15 +86,25 @@ fn drained(till: &mut Served) -> Result<Status> {
     })
 }
 
+/// As a tool that copies a folder in use does: what goes away meanwhile is not in the copy.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
+        let is_folder = match entry.file_type() {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            kind => kind?.is_dir(),
+        };
+        if is_folder {
             copy(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
+            continue;
+        }
+        match std::fs::copy(entry.path(), target) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            done => {
+                done?;
+            }
         }
     }
     Ok(())
