@@ -11,6 +11,7 @@ mod stream;
 use std::path::{Path, PathBuf};
 
 use domain::ids::{Digest, StreamId};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use uuid::Uuid;
 
@@ -45,6 +46,8 @@ const WITH_RIGHTS: usize = 6;
 const WITH_REVERSALS: usize = 7;
 /// How long a writer waits for another process, such as an import beside a running server.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
+/// Prepared statements that a connection keeps: more than there are in the submodules.
+const STATEMENTS_KEPT: usize = 256;
 
 /// What went wrong with the file.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +146,10 @@ impl Store {
             return Err(StoreError::SqliteTooOld { found });
         }
         conn.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
-        conn.set_prepared_statement_cache_capacity(128);
+        conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        // Otherwise each statement whose plan might be guessed better from a value is prepared anew whenever one is
+        // bound, and keeping it is of no use.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         let journal: String =
             conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         if journal != "wal" {
