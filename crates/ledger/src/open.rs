@@ -33,6 +33,8 @@ const HEAD_CHECKED: u64 = 8;
 /// Pages in the write-ahead log after which a commit moves them itself, should nobody have called
 /// [`Ledger::checkpoint`] for so long: 32 MiB.
 const AUTOCHECKPOINT_PAGES: i64 = 8_192;
+/// Prepared statements that a connection keeps: more than there are in this crate.
+const STATEMENTS_KEPT: usize = 256;
 
 /// When a commit is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -174,7 +176,7 @@ impl Ledger {
         };
         set(&conn, "foreign_keys", 1)?;
         common_settings(&conn, &options)?;
-        migrate(&conn, None, None, MIGRATIONS)?;
+        lay_out(&conn)?;
         begin_stream(&conn, new, now, id)?;
         load(conn, Place::Memory, options)
     }
@@ -345,22 +347,63 @@ pub(crate) fn schema_of(conn: &Connection) -> rusqlite::Result<Vec<(String, Stri
 /// The same as this program makes it; none for a file of a later format.
 pub(crate) fn schema_expected(
     conn: &Connection,
-) -> Result<Option<Vec<(String, String)>>, rusqlite::Error> {
-    // The program makes the same one every time, and making it costs as much as checking a day's sales.
-    static MADE: OnceLock<Vec<(String, String)>> = OnceLock::new();
+) -> Result<Option<&'static [(String, String)]>, rusqlite::Error> {
     if format_of(conn)? != latest(MIGRATIONS) {
         return Ok(None);
     }
-    if let Some(made) = MADE.get() {
-        return Ok(Some(made.clone()));
+    Ok(Some(&Layout::latest()?.schema))
+}
+
+/// What all migrations together make of an empty file.
+struct Layout {
+    /// As [`schema_of`] tells it.
+    schema: Vec<(String, String)>,
+    /// Statements that make the same without the way there: what was altered and dropped on it is most of the work.
+    script: String,
+}
+
+impl Layout {
+    /// The layout of the latest format. The program makes the same one every time, and making it costs as much as
+    /// checking a day's sales.
+    fn latest() -> rusqlite::Result<&'static Layout> {
+        static MADE: OnceLock<Layout> = OnceLock::new();
+        if let Some(made) = MADE.get() {
+            return Ok(made);
+        }
+        let fresh = cipher::open_in_memory()?;
+        fresh.execute_batch(FORMAT_TABLE)?;
+        for migration in MIGRATIONS {
+            fresh.execute_batch(migration.sql)?;
+        }
+        let made = Layout {
+            schema: schema_of(&fresh)?,
+            script: script_of(&fresh)?,
+        };
+        Ok(MADE.get_or_init(|| made))
     }
-    let fresh = cipher::open_in_memory()?;
-    fresh.execute_batch(FORMAT_TABLE)?;
-    for migration in MIGRATIONS {
-        fresh.execute_batch(migration.sql)?;
-    }
-    let made = schema_of(&fresh)?;
-    Ok(Some(MADE.get_or_init(|| made).clone()))
+}
+
+/// The statements that tables, indexes and triggers are made with. The tables below a virtual one come with it.
+fn script_of(conn: &Connection) -> rusqlite::Result<String> {
+    let mut statement = conn.prepare(
+        "SELECT s.sql FROM sqlite_schema s LEFT JOIN pragma_table_list l ON l.schema = 'main' AND l.name = s.name
+         WHERE s.sql IS NOT NULL AND l.type IS NOT 'shadow' ORDER BY s.rowid",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<Vec<String>>>()?.join(";\n"))
+}
+
+/// Gives an empty file the latest format, and nothing that all migrations in a row would not have made.
+fn lay_out(conn: &Connection) -> Result<(), OpenError> {
+    let understood_from = MIGRATIONS.iter().map(|step| step.understood_from).max();
+    let layout = Layout::latest()?;
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    conn.execute_batch(&layout.script)?;
+    conn.execute("INSERT INTO format VALUES (1, ?1)", [understood_from])?;
+    conn.pragma_update(None, "user_version", latest(MIGRATIONS))?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.execute_batch("COMMIT")?;
+    Ok(())
 }
 
 fn latest(migrations: &[Migration]) -> u32 {
@@ -450,7 +493,7 @@ fn common_settings(conn: &Connection, options: &OpenOptions) -> Result<(), OpenE
     set(conn, "mmap_size", 0)?;
     set(conn, "temp_store", 2)?;
     set(conn, "cache_size", -16_384)?;
-    conn.set_prepared_statement_cache_capacity(128);
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // Otherwise a statement whose plan might depend on a value is prepared anew whenever one is bound: a fifth
     // of the time of a sale, measured.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -568,7 +611,7 @@ pub(crate) fn write_new(
 ) -> Result<(), OpenError> {
     let conn = cipher::open_keyed(path, cipher::CREATE, options.key.as_ref())?;
     prepare(&conn, options)?;
-    migrate(&conn, None, options.key.as_ref(), MIGRATIONS)?;
+    lay_out(&conn)?;
     begin_stream(&conn, new, now, id)?;
     flush(&conn)?;
     conn.close().map_err(|(_, error)| error.into())
@@ -803,6 +846,52 @@ mod tests {
             .expect("copy");
         assert_eq!(text(&copy), "kept");
         assert_eq!(format_of(&copy).expect("format"), 1);
+    }
+
+    /// Every table with every row in it, as text.
+    fn contents(conn: &Connection) -> Vec<(String, Vec<String>)> {
+        let mut statement = conn
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name")
+            .expect("tables");
+        let names = statement.query_map([], |row| row.get(0)).expect("tables");
+        let names: Vec<String> = names.collect::<Result<_, _>>().expect("tables");
+        let rows = |name: &String| {
+            let mut statement = conn
+                .prepare(&format!("SELECT * FROM {name}"))
+                .expect("a table");
+            let width = statement.column_count();
+            let rows = statement.query_map([], |row| {
+                let cells = (0..width).map(|cell| row.get_ref(cell));
+                Ok(format!("{:?}", cells.collect::<Result<Vec<_>, _>>()?))
+            });
+            let rows = rows.expect("rows").collect::<Result<_, _>>();
+            (name.clone(), rows.expect("rows"))
+        };
+        names.iter().map(rows).collect()
+    }
+
+    #[test]
+    fn a_new_file_is_what_all_migrations_make() {
+        let (migrated, new) = (
+            cipher::open_in_memory().expect("open"),
+            cipher::open_in_memory().expect("open"),
+        );
+        migrate(&migrated, None, None, MIGRATIONS).expect("migrate");
+        lay_out(&new).expect("a new file");
+        assert_eq!(
+            schema_of(&new).expect("schema"),
+            schema_of(&migrated).expect("schema")
+        );
+        let found = contents(&new);
+        assert!(found.len() > 30, "{found:?}");
+        assert_eq!(found, contents(&migrated));
+        for name in ["user_version", "application_id"] {
+            let number = |conn: &Connection| -> i64 {
+                conn.pragma_query_value(None, name, |row| row.get(0))
+                    .expect(name)
+            };
+            assert_eq!(number(&new), number(&migrated), "{name}");
+        }
     }
 
     #[test]
