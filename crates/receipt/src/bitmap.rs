@@ -153,7 +153,10 @@ impl Bitmap {
         let mut encoder = png::Encoder::new(&mut file, self.width.max(1), self.height().max(1));
         encoder.set_color(png::ColorType::Grayscale);
         encoder.set_depth(png::BitDepth::One);
-        encoder.set_compression(png::Compression::High);
+        // Letters have no slopes: filters make the file longer. The highest level would save another five percent of its
+        // length in twice the time.
+        encoder.set_filter(png::Filter::NoFilter);
+        encoder.set_deflate_compression(png::DeflateCompression::Level(4));
         let mut rows: Vec<u8> = self.rows.iter().map(|byte| !byte).collect();
         if rows.is_empty() {
             rows = vec![0xff; self.stride().max(1)];
