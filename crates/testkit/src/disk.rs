@@ -11,6 +11,7 @@ mod statements;
 mod vfs;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -273,7 +274,7 @@ impl MemDisk {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).expect("a folder");
             }
-            std::fs::write(path, bytes).expect("written");
+            overwrite(&path, bytes).expect("written");
         }
     }
 
@@ -340,6 +341,19 @@ impl Drop for MemDisk {
         drop(self.traced());
         debug_assert!(self.folder.path().is_dir());
     }
+}
+
+/// Writes a file whole. Unlike [`std::fs::write`] it keeps the room that the file has, which a memory file system would
+/// give back and find anew page by page.
+fn overwrite(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)
 }
 
 fn collect(folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
