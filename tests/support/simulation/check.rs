@@ -16,21 +16,20 @@
 //! | V12 | no sale waits for the network | `v12_nobody_waited` | after every sale |
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use domain::event::{Event, Fact, SaleBody};
 use domain::ids::{EventId, LocationId, SaleId, VariantId};
 use domain::quantity::Quantity;
 use domain::stock::{EventRef, StockFold};
+use rusqlite::Connection;
 
 use super::goods::Place;
 use super::node::{Node, SaleKey};
 use super::world::{Chain, number_of};
 
 /// Every event that the server folded, each once, as it was first written; quarantined ones aside.
-fn events_at(path: &Path) -> Result<BTreeMap<EventId, (EventRef, Fact)>> {
-    let conn = rusqlite::Connection::open(path)?;
+fn events_at(conn: &Connection) -> Result<BTreeMap<EventId, (EventRef, Fact)>> {
     let mut statement = conn.prepare(
         "SELECT e.bytes FROM event e LEFT JOIN quarantine q ON q.stream = e.stream AND q.seq = e.seq
          WHERE q.seq IS NULL ORDER BY e.stream, e.seq",
@@ -113,8 +112,9 @@ pub fn v3_acknowledged_prefix(chain: &Chain, index: usize) -> Result<()> {
     }
     let ledger = node.till()?.ledger().context("a ledger")?;
     let stream = ledger.identity().stream;
-    let conn = rusqlite::Connection::open(chain.hub_path())?;
-    let mut statement = conn.prepare("SELECT head_seq, head_hash FROM stream WHERE stream = ?1")?;
+    let conn = chain.server_file()?;
+    let mut statement =
+        conn.prepare_cached("SELECT head_seq, head_hash FROM stream WHERE stream = ?1")?;
     let mut rows = statement.query([&stream.0[..]])?;
     let Some(row) = rows.next()? else {
         return Ok(());
@@ -223,16 +223,16 @@ pub fn v12_nobody_waited(before: u64, after: u64) -> Result<()> {
 ///
 /// # Errors
 /// When its file cannot be read.
-pub fn event_ids_at(path: &Path) -> Result<BTreeSet<EventId>> {
-    Ok(events_at(path)?.into_keys().collect())
+pub fn event_ids_at(server: &Connection) -> Result<BTreeSet<EventId>> {
+    Ok(events_at(server)?.into_keys().collect())
 }
 
 /// The sales that the server knows.
 ///
 /// # Errors
 /// When its file cannot be read.
-pub fn sales_at(path: &Path) -> Result<BTreeSet<SaleKey>> {
-    let events = events_at(path)?;
+pub fn sales_at(server: &Connection) -> Result<BTreeSet<SaleKey>> {
+    let events = events_at(server)?;
     let sales = events.values().filter_map(|(_, fact)| sale_of(fact));
     Ok(sales
         .map(|sale| (sale.number.clone(), sale.sale, sale.total_minor))
@@ -244,8 +244,8 @@ pub fn sales_at(path: &Path) -> Result<BTreeSet<SaleKey>> {
 /// # Errors
 /// When a file cannot be read.
 pub fn feeds_behind(chain: &Chain) -> Result<Vec<String>> {
-    let conn = rusqlite::Connection::open(chain.hub_path())?;
-    let mut statement = conn.prepare("SELECT feed, ver FROM feed")?;
+    let conn = chain.server_file()?;
+    let mut statement = conn.prepare_cached("SELECT feed, ver FROM feed")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let ends: BTreeMap<String, u64> = rows.collect::<rusqlite::Result<_>>()?;
     let mut behind = Vec::new();
@@ -269,7 +269,6 @@ pub fn feeds_behind(chain: &Chain) -> Result<Vec<String>> {
 /// # Errors
 /// The first rule that is broken.
 pub fn everything(chain: &mut Chain) -> Result<()> {
-    let path = chain.hub_path();
     let report = chain.with_hub(|hub| Ok(hub.verify()?))?;
     ensure!(report.ok, "the server: {:?}", report.first_bad);
     let aside = chain.with_hub(|hub| Ok(hub.set_aside(100)?))?;
@@ -293,7 +292,7 @@ pub fn everything(chain: &mut Chain) -> Result<()> {
     if let Some(line) = aside.iter().find(|line| !waits(line)) {
         bail!("the server set an event aside: {line:?}");
     }
-    let events = events_at(&path)?;
+    let events = events_at(chain.server_file()?)?;
     v10_sales_are_there_once(chain, &events)?;
     v9_takings_are_the_sales(chain, &events)?;
     v1_books_balance(chain)?;

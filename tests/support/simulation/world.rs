@@ -1,5 +1,6 @@
 //! The chain: two stores, their tills, the server, one time.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -70,6 +71,8 @@ pub struct Chain {
     numbers: BTreeSet<String>,
     /// Numbers that were given twice by a machine that was set back, before anything told it so.
     pub given_twice: BTreeSet<String>,
+    // Reads the server's file beside it; made when it is first asked for.
+    reader: OnceCell<rusqlite::Connection>,
     /// The server.
     pub hub: SharedHub,
     net: Net,
@@ -138,6 +141,7 @@ impl Chain {
             hub,
             net,
             server,
+            reader: OnceCell::new(),
             spare: Some(spare),
             _spare_disk: spare_disk,
             backup: None,
@@ -252,6 +256,18 @@ impl Chain {
     /// Where the server's file lies.
     pub fn hub_path(&self) -> std::path::PathBuf {
         self.server.disk.folder().join(HUB_FILE)
+    }
+
+    /// A connection that reads the server's file beside the server.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn server_file(&self) -> Result<&rusqlite::Connection> {
+        if let Some(conn) = self.reader.get() {
+            return Ok(conn);
+        }
+        let conn = rusqlite::Connection::open(self.hub_path())?;
+        Ok(self.reader.get_or_init(|| conn))
     }
 
     fn talk(&mut self, index: usize) -> Result<bool> {
@@ -792,7 +808,7 @@ impl Chain {
             return Ok(());
         }
         // Whatever the server does not have may have been in the file that is thrown away now.
-        let known = check::sales_at(&self.hub_path())?;
+        let known = check::sales_at(self.server_file()?)?;
         for sold in self.sold.iter_mut().filter(|sold| sold.till == till) {
             if !known.contains(&sold.done.key()) {
                 sold.may_be_gone = true;
@@ -830,6 +846,7 @@ impl Chain {
         let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
         let spare = self.spare.take().context("a hub to stand in")?;
         // Files are changed only once they are closed.
+        self.reader.take();
         drop(std::mem::replace(&mut *hub, spare));
         self.server.disk.restore(files);
         self.spare = Some(std::mem::replace(&mut *hub, Hub::open(&path, entropy)?));
@@ -864,14 +881,14 @@ impl Chain {
         self.confirm_devices(&now)?;
         // A till whose files were put back has lost what only the server knew, and one that broke a stream off does not
         // send again what was acknowledged of it.
-        let known = check::sales_at(&self.hub_path())?;
+        let known = check::sales_at(self.server_file()?)?;
         for sold in &mut self.sold {
             let node = &self.nodes[sold.till];
             if (node.put_back > 0 || node.broke_off) && !known.contains(&sold.done.key()) {
                 sold.may_be_gone = true;
             }
         }
-        let events = check::event_ids_at(&self.hub_path())?;
+        let events = check::event_ids_at(self.server_file()?)?;
         let nodes = &self.nodes;
         self.goods.forget(|gone| {
             let node = &nodes[gone.till];
