@@ -1,5 +1,6 @@
 //! Strict JSON: what is hashed and signed must have one meaning for every reader.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -19,18 +20,21 @@ const DEPTH_MAX: usize = 32;
 /// # Errors
 /// [`NotStrict`] with the first offence.
 pub fn check_strict(text: &[u8]) -> Result<(), NotStrict> {
-    check(text, u64::MAX)
+    check(text, u64::MAX).map(drop)
 }
 
-fn check(text: &[u8], number_max: u64) -> Result<(), NotStrict> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
+/// The text as UTF-8, so that whoever reads it again need not look at its bytes again.
+fn check(text: &[u8], number_max: u64) -> Result<&str, NotStrict> {
+    let text = std::str::from_utf8(text)
+        .map_err(|error| NotStrict(de::Error::custom(format_args!("no UTF-8: {error}"))))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let strict = Strict {
         depth: 0,
         number_max,
     };
     strict.deserialize(&mut deserializer)?;
     deserializer.end()?;
-    Ok(())
+    Ok(text)
 }
 
 /// Reads a `T` from strict JSON.
@@ -38,8 +42,8 @@ fn check(text: &[u8], number_max: u64) -> Result<(), NotStrict> {
 /// # Errors
 /// [`NotStrict`] when the text is not strict JSON or not a `T`.
 pub fn from_strict<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, NotStrict> {
-    check_strict(text)?;
-    Ok(serde_json::from_slice(text)?)
+    let text = check(text, u64::MAX)?;
+    Ok(serde_json::from_str(text)?)
 }
 
 /// Reads a `T` from strict JSON whose numbers fit in 63 bits and a sign, as those of facts do: no file can keep others.
@@ -47,8 +51,8 @@ pub fn from_strict<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, NotStric
 /// # Errors
 /// [`NotStrict`] when the text is not such JSON or not a `T`.
 pub fn from_strict_signed<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, NotStrict> {
-    check(text, i64::MAX.unsigned_abs())?;
-    Ok(serde_json::from_slice(text)?)
+    let text = check(text, i64::MAX.unsigned_abs())?;
+    Ok(serde_json::from_str(text)?)
 }
 
 struct Strict {
@@ -110,13 +114,37 @@ impl<'de> Visitor<'de> for Strict {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = BTreeSet::new();
-        while let Some(key) = map.next_key::<String>()? {
+        while let Some(key) = map.next_key_seed(Key)? {
             map.next_value_seed(self.deeper()?)?;
             if !seen.insert(key) {
                 return Err(de::Error::custom("duplicate key"));
             }
         }
         Ok(())
+    }
+}
+
+/// A key, copied only where it is written with escapes.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(key))
+    }
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(key.to_owned()))
     }
 }
 
@@ -145,6 +173,8 @@ mod tests {
             (r#"{"a":1,"b":[true,null,"x",-3]}"#, true),
             (r#"{"a":1,"a":2}"#, false),
             (r#"{"x":{"a":1,"a":1}}"#, false),
+            (r#"{"a":1,"\u0061":2}"#, false),
+            (r#"{"a":1,"\u0062":2}"#, true),
             (r#"{"a":1.0}"#, false),
             (r#"{"a":1e3}"#, false),
             (r#"{"a":99999999999999999999}"#, false),
@@ -155,5 +185,9 @@ mod tests {
             assert_eq!(check_strict(text.as_bytes()).is_ok(), accepted, "{text}");
         }
         assert!(check_strict("[".repeat(5_000).as_bytes()).is_err());
+        for text in [&b"\"\xff\""[..], b"{\"\xc3\":1}", b"\xff", b"1 \xff"] {
+            assert!(check_strict(text).is_err(), "{text:?}");
+            assert!(from_strict::<serde_json::Value>(text).is_err(), "{text:?}");
+        }
     }
 }
