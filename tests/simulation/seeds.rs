@@ -118,7 +118,7 @@ const CAUGHT_BY_CHANCE: &[(Mutant, u64)] = &[
     (Mutant::VersionOutside, 1),
     (Mutant::WitnessOff, 1),
     (Mutant::TillNotDurable, 3),
-    (Mutant::AckBeforeCommit, 1),
+    (Mutant::AckBeforeCommit, 3),
     (Mutant::HashCheckOff, 1),
 ];
 
