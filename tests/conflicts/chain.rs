@@ -219,6 +219,7 @@ impl Chain {
                 variant: self.variant(sku),
                 quantity: Quantity::units(units).expect("units"),
                 expected: None,
+                looked: None,
             }],
             reason: CountReason::Count,
             document: None,

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::StockClass;
 use crate::event::{
-    ALL_ZONES, AdjustReason, Counted, Fact, GoodsLine, MAIN_ZONE, SaleBody, SaleLine, StreamPos,
+    ALL_ZONES, AdjustReason, Counted, Fact, GoodsLine, MAIN_ZONE, SaleBody, SaleLine, StockCounted,
+    StreamPos,
 };
 use crate::ids::{EventId, LocationId, StreamId, TransferId, VariantId};
 use crate::quantity::{QUANTITY_MAX, Quantity};
@@ -364,8 +365,10 @@ fn check_lines(lines: &[GoodsLine], signed: bool) -> Result<(), GoodsFault> {
 pub struct Anchor {
     /// The counting event.
     pub at: EventRef,
-    /// What its author had folded.
+    /// What its author had folded when it looked.
     pub cut: BTreeMap<StreamId, u64>,
+    /// When it looked at the earliest, by its own clock: milliseconds since 1970.
+    pub looked_ms: u64,
     /// Where other streams say that they learned of it.
     pub learned: BTreeMap<StreamId, u64>,
     /// Quantity found.
@@ -376,12 +379,15 @@ impl Anchor {
     /// Whether `event` lies in the cut, or before the count in its own stream. What the cut says of its own
     /// stream plays no part: an author knows its own past, and nobody knows his future.
     fn covers(&self, event: &EventRef) -> bool {
-        if event.stream == self.at.stream {
-            return event.seq < self.at.seq;
+        self.knew(event.stream, event.seq)
+    }
+
+    /// Whether its author knew of the event at this place when it looked.
+    pub fn knew(&self, stream: StreamId, seq: u64) -> bool {
+        if stream == self.at.stream {
+            return seq < self.at.seq;
         }
-        self.cut
-            .get(&event.stream)
-            .is_some_and(|seq| event.seq <= *seq)
+        self.cut.get(&stream).is_some_and(|known| seq <= *known)
     }
 }
 
@@ -509,6 +515,35 @@ pub fn found(items: &[Counted]) -> BTreeMap<VariantId, Quantity> {
         .collect()
 }
 
+/// What the count at `at` says of each variant. One that was counted in two places was looked at when the first of them
+/// was.
+pub fn counted(at: &EventRef, count: &StockCounted) -> BTreeMap<VariantId, Anchor> {
+    let anchor = |quantity| Anchor {
+        at: *at,
+        cut: count.cut.clone(),
+        looked_ms: at.hlc.ms(),
+        learned: BTreeMap::new(),
+        quantity,
+    };
+    let found = found(&count.items).into_iter();
+    let mut anchors: BTreeMap<VariantId, Anchor> = found
+        .map(|(variant, quantity)| (variant, anchor(quantity)))
+        .collect();
+    for item in &count.items {
+        let (Some(looked), Some(anchor)) = (&item.looked, anchors.get_mut(&item.variant)) else {
+            continue;
+        };
+        let wall = u64::try_from(looked.wall).unwrap_or(0);
+        anchor.looked_ms = anchor.looked_ms.min(wall);
+        for (stream, seq) in &looked.folded {
+            if let Some(known) = anchor.cut.get_mut(stream) {
+                *known = (*seq).min(*known);
+            }
+        }
+    }
+    anchors
+}
+
 type Place = (VariantId, LocationId, String);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -555,14 +590,8 @@ impl StockFold {
         }
         match fact {
             Fact::StockCounted(count) => {
-                for (variant, quantity) in found(&count.items) {
+                for (variant, anchor) in counted(event, count) {
                     let place = (variant, count.location.clone(), count.zone.clone());
-                    let anchor = Anchor {
-                        at: *event,
-                        cut: count.cut.clone(),
-                        learned: BTreeMap::new(),
-                        quantity,
-                    };
                     let shelf = self.shelves.entry(place).or_default();
                     shelf.anchors.insert(key, anchor);
                 }

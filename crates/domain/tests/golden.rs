@@ -248,7 +248,11 @@ fn samples() -> BTreeMap<(&'static str, u32), (Value, Value)> {
     let stock_full = with(
         &stock,
         json!({
-            "items": [{"variant": id(5), "quantity": 20000, "expected": 21000}], "document": id(9), "user": id(4)
+            "items": [{
+                "variant": id(5), "quantity": 20000, "expected": 21000,
+                "looked": {"wall": 1795345100000_i64, "folded": {STREAM.to_string(): 40}}
+            }],
+            "document": id(9), "user": id(4)
         }),
     );
     let place = json!({"stream": stream, "seq": 41});

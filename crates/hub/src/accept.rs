@@ -211,7 +211,9 @@ fn sync(
     let (pages, snapshots) = if foreign && request.cursors.values().any(|cursor| cursor.ver > 0) {
         (Vec::new(), Vec::new())
     } else {
-        match pages(tx, &config, request, named, request.push.is_some())? {
+        let folds_moved =
+            request.push.is_some() || sealed_since(tx, &row, now.wall_ms.min(row.contact))?;
+        match pages(tx, &config, request, named, folds_moved)? {
             Ok(pages) => (pages, named.to_vec()),
             Err(error) => return Ok(Err(error)),
         }
@@ -230,6 +232,18 @@ fn sync(
         counts: rights.counts,
         snapshots,
     }))
+}
+
+/// Whether a stream of the device's store was sealed since `contact`, or so shortly before that the answer may have been
+/// lost: a count says to know of a seal only after it was told how far the server's stream is folded.
+fn sealed_since(tx: &Tx<'_>, row: &DeviceRow, contact: i64) -> StoreResult<bool> {
+    let since = contact.saturating_sub(rights::RECLAIM_MARGIN_MS);
+    for seal in tx.seals()?.iter().filter(|seal| seal.wall > since) {
+        if tx.stream(seal.stream)?.and_then(|of| of.store).as_ref() == Some(&row.store) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A device that knows more of what this server said than the server itself: the server came back from a backup and

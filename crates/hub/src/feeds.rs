@@ -27,15 +27,15 @@ pub(crate) fn feeds_of(config: &StoreConfig) -> Vec<FeedName> {
 
 /// Pages of all followed feeds after the cursors of `request`, together at most its limit of rows.
 ///
-/// A feed that has news but no room left gets an empty page with `more`. After a push, stock feeds always get
-/// a page, because where the streams are folded has changed even where no row has. So does a feed that the reply
+/// A feed that has news but no room left gets an empty page with `more`. Where streams may have been folded further
+/// although no row is another (`folds_moved`), stock feeds always get a page. So does a feed that the reply
 /// names a snapshot of: its rows are not sent twice.
 pub(crate) fn pages(
     tx: &Tx<'_>,
     config: &StoreConfig,
     request: &SyncRequest,
     named: &[Snapshot],
-    pushed: bool,
+    folds_moved: bool,
 ) -> StoreResult<Result<Vec<FeedPage>, ProtocolError>> {
     let mut room = usize::try_from(request.limit.clamp(1, PAGE_ROWS_MAX)).unwrap_or(1);
     let mut pages = Vec::new();
@@ -49,7 +49,7 @@ pub(crate) fn pages(
         let page = page(tx, config, &feed, cursor, if is_named { 0 } else { room })?;
         room = room.saturating_sub(page.rows.len());
         let is_stock = matches!(feed, FeedName::Stock(_));
-        if !page.rows.is_empty() || page.more || (pushed && is_stock) {
+        if !page.rows.is_empty() || page.more || (folds_moved && is_stock) {
             pages.push(page);
         }
     }

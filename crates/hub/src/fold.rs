@@ -273,13 +273,13 @@ impl<'t, 'c> Fold<'t, 'c> {
 
     fn count(&mut self, at: &EventRef, count: &StockCounted) -> Result<(), FoldError> {
         self.tx.insert_count(at, &count.cut)?;
-        for (variant, quantity) in stock::found(&count.items) {
+        for (variant, found) in stock::counted(at, count) {
             let key = StockKey {
                 variant,
                 location: count.location.clone(),
                 zone: count.zone.clone(),
             };
-            self.tx.insert_anchor(&key, at.stream, at.seq, quantity)?;
+            self.tx.insert_anchor(&key, &found, &count.cut)?;
             for key in self.shelves_of(&key)? {
                 self.touch(&key);
                 let anchors = self.tx.anchors(&key)?;
@@ -397,6 +397,7 @@ pub(crate) fn kept_seal(at: &EventRef, fact: &Fact) -> StoreResult<Option<SealRo
             .ok_or(StoreError::Corrupt("seal"))?
             .to_owned(),
         wall: wall_of(at),
+        at: at.seq,
     }))
 }
 
@@ -487,6 +488,14 @@ pub(crate) fn index_reversals(tx: &Tx<'_>) -> StoreResult<()> {
             tx.insert_reversal(reversed.of, here, branch)?;
         }
         Ok(())
+    })
+}
+
+/// Takes down where the seals of a file stand, from before that was kept.
+pub(crate) fn index_seals(tx: &Tx<'_>) -> StoreResult<()> {
+    each_folded(tx, |at, _, fact| match kept_seal(at, fact)? {
+        Some(row) => tx.put_seal(&row),
+        None => Ok(()),
     })
 }
 
@@ -629,19 +638,18 @@ pub(crate) fn stock_row(
             .quantity
             .checked_add(state.quantity)
             .ok_or(StoreError::Corrupt("stock"))?;
-        let anchor = match state.anchor {
-            Some((stream, seq)) => {
-                let (at, cut) = tx.count_event(stream, seq)?;
-                let hlc = at.hlc;
-                Some(AnchorRef {
-                    stream,
-                    seq,
-                    hlc,
-                    cut,
-                })
-            }
-            None => None,
+        let key = StockKey {
+            variant,
+            location: location.clone(),
+            zone,
         };
+        let anchor = tx.anchor_of(&key, &state)?.map(|anchor| AnchorRef {
+            stream: anchor.at.stream,
+            seq: anchor.at.seq,
+            hlc: anchor.at.hlc,
+            cut: anchor.cut,
+        });
+        let zone = key.zone;
         if zone == MAIN_ZONE {
             row.anchor = anchor;
         } else {

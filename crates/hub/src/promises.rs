@@ -174,7 +174,7 @@ impl Hub {
             }
             let mut short = Vec::new();
             for (place, asked) in &demand {
-                if !Gate::at(tx, &place.1)?.lets(tx, place)? {
+                if !Gate::at(tx, &place.1)?.lets(tx, identity.stream, place)? {
                     return Err(PromiseError::Stopped);
                 }
                 let Some(available) = available(tx, identity, place, now)? else {

@@ -23,8 +23,8 @@ use crate::lifecycle::{Hub, Identity, epoch, epoch_began};
 use crate::own_stream::append;
 use crate::shops::{AdminError, from_row, unknown};
 use crate::store::{
-    DeviceRow, EdgeRow, KeptMovement, Place, SeenRow, StockKey, StoreError, StoreResult, StreamRow,
-    Tx,
+    DeviceRow, EdgeRow, KeptMovement, Place, SealRow, SeenRow, StockKey, StoreError, StoreResult,
+    StreamRow, Tx,
 };
 
 /// How long rights may be spent after they were granted, in milliseconds.
@@ -225,7 +225,8 @@ fn standing_beside(
     let mut settled = BTreeSet::new();
     for stream in rights.streams(own) {
         let tally = rights.tally(stream);
-        if tally.outstanding() > Quantity::ZERO && is_reclaimed(tx, place, stream, &tally, &edges)?
+        if tally.outstanding() > Quantity::ZERO
+            && is_reclaimed(tx, own, place, (stream, &tally), &edges)?
         {
             settled.insert(stream);
         } else {
@@ -235,7 +236,11 @@ fn standing_beside(
     let outstanding = rights.outstanding(own, |stream| settled.contains(&stream));
     let promised = tx.promised(place)?;
     Ok(Standing {
-        free: escrow::free(least_on_hand(tx, place, waited_for)?, outstanding, promised),
+        free: escrow::free(
+            least_on_hand(tx, own, place, waited_for)?,
+            outstanding,
+            promised,
+        ),
         outstanding,
         promised,
         tallies,
@@ -246,9 +251,9 @@ fn standing_beside(
 /// that. The end of the lease alone says nothing: the device may have sold before it, and nobody heard.
 fn is_reclaimed(
     tx: &Tx<'_>,
+    own: StreamId,
     place: &Place,
-    stream: StreamId,
-    tally: &Tally,
+    (stream, tally): (StreamId, &Tally),
     edges: &[EdgeRow],
 ) -> StoreResult<bool> {
     let Some(seal) = tx.seal(stream)? else {
@@ -281,17 +286,23 @@ fn is_reclaimed(
     let counts = tx.anchors(&main_shelf(place))?;
     // Only the count that the stock stands on: one that another beats says nothing of what is there.
     Ok(stock::winner(&counts)
-        .is_some_and(|count| count.at.stream != stream && knew_of(count, seal.wall)))
+        .is_some_and(|count| count.at.stream != stream && knew_of(count, &seal, own)))
 }
 
-/// Whether a count was made by somebody who can have known of a seal set at `wall`.
-fn knew_of(count: &Anchor, wall: i64) -> bool {
-    let after = wall.saturating_add(RECLAIM_MARGIN_MS);
-    count.at.hlc.ms() > u64::try_from(after).unwrap_or(u64::MAX)
+/// Whether the author of a count knew of a seal when it looked at the goods. Its cut says so; the clock is asked
+/// besides, because a restored server may come to one place of its stream (`own`) twice.
+fn knew_of(count: &Anchor, seal: &SealRow, own: StreamId) -> bool {
+    let after = seal.wall.saturating_add(RECLAIM_MARGIN_MS);
+    count.knew(own, seal.at) && count.looked_ms > u64::try_from(after).unwrap_or(u64::MAX)
 }
 
 /// The least that can be on hand while some streams have not said whether they knew of a count.
-fn least_on_hand(tx: &Tx<'_>, place: &Place, waited_for: &[Waited]) -> StoreResult<Quantity> {
+fn least_on_hand(
+    tx: &Tx<'_>,
+    own: StreamId,
+    place: &Place,
+    waited_for: &[Waited],
+) -> StoreResult<Quantity> {
     let (variant, location) = place;
     let mut sum = 0_i128;
     for (zone, state) in tx.zones(*variant, location)? {
@@ -304,7 +315,7 @@ fn least_on_hand(tx: &Tx<'_>, place: &Place, waited_for: &[Waited]) -> StoreResu
             zone,
         };
         let anchors = tx.anchors(&key)?;
-        let pending = pending(&anchors, waited_for);
+        let pending = pending(&anchors, waited_for, own);
         let least = if pending.is_empty() {
             state.quantity
         } else {
@@ -331,22 +342,17 @@ fn place_of(at: &EventRef) -> StreamPos {
 }
 
 /// Counts that not every stream has said to know of; one that a settled count knew of plays no part any more.
-fn pending(anchors: &[Anchor], waited_for: &[Waited]) -> BTreeSet<StreamPos> {
+fn pending(anchors: &[Anchor], waited_for: &[Waited], own: StreamId) -> BTreeSet<StreamPos> {
     let open = |anchor: &Anchor| {
         waited_for.iter().any(|waited| {
-            let sealed_before = waited.sealed.is_some_and(|wall| knew_of(anchor, wall));
+            let seal = waited.sealed.as_ref();
+            let sealed_before = seal.is_some_and(|seal| knew_of(anchor, seal, own));
             waited.stream != anchor.at.stream
                 && !sealed_before
                 && !anchor.learned.contains_key(&waited.stream)
         })
     };
-    let knew = |later: &Anchor, earlier: &Anchor| {
-        if later.at.stream == earlier.at.stream {
-            return later.at.seq > earlier.at.seq;
-        }
-        let known = later.cut.get(&earlier.at.stream);
-        known.is_some_and(|seq| *seq >= earlier.at.seq)
-    };
+    let knew = |later: &Anchor, earlier: &Anchor| later.knew(earlier.at.stream, earlier.at.seq);
     let settled: Vec<&Anchor> = anchors.iter().filter(|anchor| !open(anchor)).collect();
     anchors
         .iter()
@@ -358,23 +364,20 @@ fn pending(anchors: &[Anchor], waited_for: &[Waited]) -> BTreeSet<StreamPos> {
 /// A stream of a location, and when it was sealed. A count waits for it unless its author knew of the seal.
 struct Waited {
     stream: StreamId,
-    sealed: Option<i64>,
+    sealed: Option<SealRow>,
 }
 
 fn waited_at(tx: &Tx<'_>, location: &LocationId) -> StoreResult<Vec<Waited>> {
     let Some(store) = store_of(tx, location)? else {
         return Ok(Vec::new());
     };
-    let seals: BTreeMap<StreamId, i64> = tx
-        .seals()?
-        .into_iter()
-        .map(|row| (row.stream, row.wall))
-        .collect();
+    let seals = tx.seals()?.into_iter().map(|row| (row.stream, row));
+    let mut seals: BTreeMap<StreamId, SealRow> = seals.collect();
     let streams = tx.streams()?.into_iter();
     Ok(streams
         .filter(|row| row.store.as_ref() == Some(&store))
         .map(|row| Waited {
-            sealed: seals.get(&row.stream).copied(),
+            sealed: seals.remove(&row.stream),
             stream: row.stream,
         })
         .collect())
@@ -403,7 +406,7 @@ pub(crate) enum Gate {
     Shut,
     /// Everybody who could be heard was heard. These streams were sealed instead, when their last leases had ended: each
     /// place opens when it was counted by somebody who knew of it.
-    Counted(Vec<(StreamId, i64)>),
+    Counted(Vec<SealRow>),
 }
 
 impl Gate {
@@ -434,7 +437,7 @@ impl Gate {
                 Some(seal) if seal.wall < began => {}
                 // The backup does not know its last leases, so the longest counts.
                 Some(seal) if seal.wall > began.saturating_add(LEASE_MS) => {
-                    counted.push((row.stream, seal.wall));
+                    counted.push(seal);
                 }
                 _ => return Ok(Gate::Shut),
             }
@@ -443,7 +446,7 @@ impl Gate {
     }
 
     /// Whether a variant may be granted and promised there.
-    pub fn lets(&self, tx: &Tx<'_>, place: &Place) -> StoreResult<bool> {
+    pub fn lets(&self, tx: &Tx<'_>, own: StreamId, place: &Place) -> StoreResult<bool> {
         let Gate::Counted(sealed) = self else {
             return Ok(false);
         };
@@ -452,8 +455,9 @@ impl Gate {
         }
         let counts = tx.anchors(&main_shelf(place))?;
         let standing = stock::winner(&counts);
-        Ok(sealed.iter().all(|(stream, wall)| {
-            standing.is_some_and(|count| count.at.stream != *stream && knew_of(count, *wall))
+        Ok(sealed.iter().all(|seal| {
+            standing
+                .is_some_and(|count| count.at.stream != seal.stream && knew_of(count, seal, own))
         }))
     }
 }
@@ -638,7 +642,7 @@ impl Desk<'_, '_> {
         let lease_end = self.now.wall_ms.saturating_add(LEASE_MS);
         for variant in self.tx.strict_at(location)?.into_iter().take(PLACES_MAX) {
             let place = (variant, location.clone());
-            if !gate.lets(self.tx, &place)? {
+            if !gate.lets(self.tx, self.identity.stream, &place)? {
                 continue;
             }
             let standing = standing_beside(self.tx, self.identity.stream, &place, &waited_for)?;

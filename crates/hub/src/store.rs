@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/schema-5.sql"),
     include_str!("store/schema-6.sql"),
     include_str!("store/schema-7.sql"),
+    include_str!("store/schema-8.sql"),
 ];
 /// Schema from which on accounts and closings are kept.
 const WITH_BOOKS: usize = 2;
@@ -44,6 +45,8 @@ const WITH_BOOKS: usize = 2;
 const WITH_RIGHTS: usize = 6;
 /// Schema from which on reversals are known by what they undo.
 const WITH_REVERSALS: usize = 7;
+/// Schema from which on seals say where they stand.
+const WITH_SEALS_PLACED: usize = 8;
 /// How long a writer waits for another process, such as an import beside a running server.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// Prepared statements that a connection keeps: more than there are in the submodules.
@@ -197,6 +200,9 @@ impl Store {
             if (1..WITH_REVERSALS).contains(&found) {
                 crate::fold::index_reversals(tx)?;
                 crate::incidents::publish(tx)?;
+            }
+            if (1..WITH_SEALS_PLACED).contains(&found) {
+                crate::fold::index_seals(tx)?;
             }
             tx.conn
                 .pragma_update(None, "user_version", MIGRATIONS.len())?;

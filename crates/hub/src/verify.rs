@@ -272,18 +272,13 @@ impl Refold {
         self.rights(at, fact)?;
         match fact {
             Fact::StockCounted(count) => {
-                for (variant, quantity) in stock::found(&count.items) {
+                for (variant, anchor) in stock::counted(at, count) {
                     let key = StockKey {
                         variant,
                         location: count.location.clone(),
                         zone: count.zone.clone(),
                     };
-                    self.anchors.entry(key).or_default().push(Anchor {
-                        at: *at,
-                        cut: count.cut.clone(),
-                        learned: BTreeMap::new(),
-                        quantity,
-                    });
+                    self.anchors.entry(key).or_default().push(anchor);
                 }
                 Ok(())
             }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use domain::catalog::StockClass;
 use domain::event::{
     ALL_ZONES, AdjustReason, CountLearned, CountReason, Counted, Event, Fact, GoodsLine,
-    GoodsReceived, MAIN_ZONE, StockAdjusted, StockCounted, StreamPos, TransferSent, ZoneMoved,
+    GoodsReceived, Looked, MAIN_ZONE, StockAdjusted, StockCounted, StreamPos, TransferSent,
+    ZoneMoved,
 };
 use domain::ids::{DocumentId, StreamId, TransferId, UserId, VariantId};
 use domain::quantity::Quantity;
@@ -91,15 +92,21 @@ fn played(world: &mut World, steps: &[Step]) -> Vec<Till> {
                 units,
                 knows,
             } => {
-                let cut = tills
+                let cut: BTreeMap<StreamId, u64> = tills
                     .iter()
                     .zip(knows)
                     .map(|(other, part)| (other.stream, other.head() * part / 100))
                     .collect();
+                // Half of them take a while: less was known when the goods were looked at.
+                let looked = (*units % 2 == 1).then(|| Looked {
+                    wall: support::WALL,
+                    folded: cut.iter().map(|(stream, seq)| (*stream, seq / 2)).collect(),
+                });
                 let item = Counted {
                     variant: world.variant(SKUS[*sku]),
                     quantity: Quantity::units(*units).expect("units"),
                     expected: None,
+                    looked,
                 };
                 tills[*till].count("LM", cut, vec![item]);
             }
@@ -186,6 +193,7 @@ fn goods(what: u8, variant: VariantId, units: i64, last: (StreamId, u64)) -> Fac
                 variant,
                 quantity: Quantity::units(units).expect("units"),
                 expected: None,
+                looked: None,
             }],
             reason: CountReason::Count,
             document: None,
@@ -487,6 +495,7 @@ fn the_closings_of_an_older_file_are_kept() {
          ALTER TABLE movement DROP COLUMN strict;
          ALTER TABLE movement DROP COLUMN included_stream;
          ALTER TABLE movement DROP COLUMN included_seq;
+         ALTER TABLE anchor DROP COLUMN looked;
          PRAGMA user_version = 3;",
     )
     .expect("third schema");
@@ -550,6 +559,7 @@ fn a_count_may_take_the_place_from_another_in_favour_of_a_third() {
                 variant,
                 quantity,
                 expected: None,
+                looked: None,
             }],
         );
     }

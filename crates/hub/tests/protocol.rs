@@ -436,6 +436,7 @@ fn a_till_moves_no_goods_and_no_money_of_another_store() {
         variant,
         quantity: domain::quantity::Quantity::units(99).expect("units"),
         expected: None,
+        looked: None,
     };
     till.count("TC", Default::default(), vec![found]);
     let mut sale = till.sale(variant, 1, 10_000);

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use domain::catalog::StockClass;
 use domain::event::{
     ALL_ZONES, CountLearned, CountReason, Counted, Fact, GoodsLine, GoodsReceived, IncidentKind,
-    MAIN_ZONE, OrderPicked, Override, OverrideKind, Reversed, RightsLine, RightsMoved, SealReason,
-    StockCounted, StreamHead, StreamPos,
+    Looked, MAIN_ZONE, OrderPicked, Override, OverrideKind, Reversed, RightsLine, RightsMoved,
+    SealReason, StockCounted, StreamHead, StreamPos,
 };
 use domain::ids::{DocumentId, PromiseId, SaleId, StreamId, UserId, VariantId};
 use domain::quantity::Quantity;
@@ -17,7 +17,9 @@ use hub::{
     LEASE_MS, Now, PromiseAnswer, PromiseError, PromiseLine, PromiseRequest, PromiseState,
     RECLAIM_MARGIN_MS,
 };
-use sync_protocol::{Grant, ProtocolError, RightsReport, SyncReply, SyncRequest, Want};
+use sync_protocol::{
+    Cursor, FeedName, Grant, ProtocolError, RightsReport, SyncReply, SyncRequest, Want,
+};
 use uuid::Uuid;
 
 use support::{Till, WALL, World, location, now};
@@ -58,6 +60,8 @@ struct Player {
     want: Vec<Want>,
     /// Later than the first moment, for both sides.
     ms: i64,
+    /// How far streams are folded, as the last page of stock said.
+    folded: BTreeMap<StreamId, u64>,
 }
 
 impl Player {
@@ -68,6 +72,7 @@ impl Player {
             seen: BTreeMap::new(),
             want: Vec::new(),
             ms: 0,
+            folded: BTreeMap::new(),
         }
     }
 
@@ -96,6 +101,9 @@ impl Player {
 
     fn take(&mut self, reply: &SyncReply) {
         self.epoch = reply.epoch;
+        if let Some(page) = reply.pages.iter().find(|page| !page.folded.is_empty()) {
+            self.folded.clone_from(&page.folded);
+        }
         for grant in &reply.grants {
             let known = self.seen.get(&grant.line.variant);
             // A restored server may know of less than a till holds.
@@ -181,8 +189,27 @@ impl Player {
         }));
     }
 
+    /// All that it knows of, for a count that is made now.
+    fn knows(&self) -> Vec<(StreamId, u64)> {
+        let mut knows = self.folded.clone();
+        knows.insert(self.till.stream, self.till.head());
+        knows.into_iter().collect()
+    }
+
     /// Counts at `ms`, knowing all that `knows` says.
     fn count(&mut self, variant: VariantId, found: i64, ms: i64, knows: &[(StreamId, u64)]) {
+        self.count_slowly(variant, found, ms, knows, None);
+    }
+
+    /// As [`Player::count`], after a look at the goods that may have been long before.
+    fn count_slowly(
+        &mut self,
+        variant: VariantId,
+        found: i64,
+        ms: i64,
+        knows: &[(StreamId, u64)],
+        looked: Option<Looked>,
+    ) {
         let wall = u64::try_from(WALL + ms).expect("time");
         self.till.hlc = self.till.hlc.max(Hlc(wall << 16));
         self.till.append(&Fact::StockCounted(StockCounted {
@@ -194,6 +221,7 @@ impl Player {
                 variant,
                 quantity: units(found),
                 expected: None,
+                looked,
             }],
             reason: CountReason::Count,
             document: None,
@@ -689,7 +717,7 @@ fn a_count_after_the_lease_of_a_sealed_stream_reclaims() {
     assert_eq!(free(&world, ticket), 0, "nobody counted since");
     let late = late + RECLAIM_MARGIN_MS + 10_000;
     other.ms = late;
-    let knows = [(other.till.stream, other.till.head())];
+    let knows = other.knows();
     other.count(ticket, 1, late, &knows);
     other.sync(&mut world);
     // Free again, and granted at once to the one who asks.
@@ -824,6 +852,110 @@ fn devices_are_complete(world: &mut World) {
 }
 
 #[test]
+fn a_count_frees_what_a_sealed_stream_held_only_if_the_look_knew_of_the_seal() {
+    let sealed_at = LEASE_MS + 10_000;
+    let late = sealed_at + 3 * RECLAIM_MARGIN_MS;
+    // When it looked, whether it had heard of the seal then, and at the end; and whether the unit is free.
+    for (looked_at, then, end, frees) in [
+        (None, true, true, true),
+        (Some(late), true, true, true),
+        (Some(sealed_at - 1_000), true, true, false),
+        (Some(sealed_at + RECLAIM_MARGIN_MS), true, true, false),
+        (Some(late), false, true, false),
+        (None, true, false, false),
+        (Some(0), false, false, false),
+    ] {
+        let mut world = world();
+        let (lost, mut other, ticket) = lost_till(&mut world);
+        other.ms = sealed_at;
+        other.settle(&mut world);
+        let before = other.folded[&world.hub.stream()];
+        world
+            .hub
+            .seal_stream(lost.till.stream, SealReason::Lost, &at(sealed_at))
+            .expect("seal");
+        other.ms = late;
+        other.settle(&mut world);
+        let hub = world.hub.stream();
+        assert!(other.folded[&hub] > before);
+        let mut knows = other.knows();
+        if !end {
+            knows.retain(|(stream, _)| *stream != hub);
+            knows.push((hub, before));
+        }
+        let looked = looked_at.map(|ms| Looked {
+            wall: WALL + ms,
+            folded: (!then).then_some((hub, before)).into_iter().collect(),
+        });
+        other.count_slowly(ticket, 1, late, &knows, looked);
+        other.settle(&mut world);
+        let case = format!("looked at {looked_at:?}, heard {then} and {end}");
+        // Free again, or granted at once to the one who is there.
+        let available = free(&world, ticket) + other.total(ticket);
+        assert_eq!(available, i64::from(frees), "{case}");
+        world.assert_verified();
+    }
+}
+
+#[test]
+fn after_a_seal_tills_hear_how_far_the_servers_stream_is_folded() {
+    let mut world = world();
+    let (lost, other, _) = lost_till(&mut world);
+    // It has read everything, and has nothing to tell.
+    let poll = |world: &mut World, ms: i64, cursors: &BTreeMap<FeedName, Cursor>| {
+        let mut request = other.request();
+        request.push = None;
+        request.cursors.clone_from(cursors);
+        let device = other.till.enrolled.device;
+        world.hub.sync(device, &request, &at(ms)).expect("sync")
+    };
+    let mut cursors = BTreeMap::new();
+    for ms in 0.. {
+        let pages = poll(&mut world, ms, &cursors).pages;
+        if pages.is_empty() {
+            break;
+        }
+        for page in pages {
+            cursors.insert(page.feed, page.next);
+        }
+    }
+    let sealed_at = 2_000;
+    world
+        .hub
+        .seal_stream(lost.till.stream, SealReason::Lost, &at(sealed_at))
+        .expect("seal");
+    let hub = world.hub.stream();
+    for ms in [3_000, 4_000, sealed_at + RECLAIM_MARGIN_MS] {
+        let pages = poll(&mut world, ms, &cursors).pages;
+        let told = pages.iter().any(|page| page.folded.contains_key(&hub));
+        assert!(told, "{ms}");
+    }
+    // An hour after it was told it has heard of it.
+    let later = sealed_at + 2 * RECLAIM_MARGIN_MS;
+    let pages = poll(&mut world, later, &cursors).pages;
+    assert!(pages.iter().all(|page| page.folded.is_empty()));
+}
+
+#[test]
+fn seals_of_an_older_file_say_where_they_stand() {
+    let mut world = world();
+    let (lost, _, _) = lost_till(&mut world);
+    world
+        .hub
+        .seal_stream(lost.till.stream, SealReason::Lost, &now())
+        .expect("seal");
+    let path = world.dir.path().join("t.db");
+    let conn = rusqlite::Connection::open(&path).expect("open");
+    conn.execute_batch(
+        "ALTER TABLE sealed DROP COLUMN at; ALTER TABLE anchor DROP COLUMN looked; PRAGMA user_version = 7",
+    )
+    .expect("the seventh schema");
+    drop(conn);
+    world.hub = hub::Hub::open(&path, domain::entropy::Entropy::new([2; 32])).expect("open");
+    world.assert_verified();
+}
+
+#[test]
 fn after_a_restore_a_till_that_stays_silent_is_sealed_late_and_counted() {
     let mut world = world();
     let ticket = world.variant("TIC");
@@ -847,7 +979,8 @@ fn after_a_restore_a_till_that_stays_silent_is_sealed_late_and_counted() {
     };
     let count = |world: &mut World, first: &mut Player, ms: i64| {
         first.ms = ms;
-        let knows = [(first.till.stream, first.till.head())];
+        first.sync(world);
+        let knows = first.knows();
         first.count(ticket, 2, ms, &knows);
         first.settle(world);
     };

@@ -66,6 +66,7 @@ impl Zone {
                 hlc: anchor.hlc,
             },
             cut: anchor.cut,
+            looked_ms: anchor.hlc.ms(),
             // Our own clock has followed the count's since we learned of it, which tells as much.
             learned: BTreeMap::new(),
             quantity,
@@ -503,6 +504,7 @@ struct Count {
     at: EventRef,
     zone: Box<str>,
     cut: Arc<BTreeMap<StreamId, u64>>,
+    looked_ms: u64,
     quantity: Quantity,
 }
 
@@ -574,6 +576,7 @@ impl Count {
         Anchor {
             at: self.at,
             cut: BTreeMap::clone(&self.cut),
+            looked_ms: self.looked_ms,
             learned: BTreeMap::new(),
             quantity,
         }
@@ -619,14 +622,20 @@ impl OwnMovements {
         if count.location != *location {
             return;
         }
-        let cut = Arc::new(count.cut.clone());
-        for (variant, quantity) in stock::found(&count.items) {
+        let shared = Arc::new(count.cut.clone());
+        for (variant, found) in stock::counted(at, count) {
+            let is_shared = found.cut == *shared;
             let count = Count {
                 seq,
                 at: *at,
                 zone: count.zone.clone().into_boxed_str(),
-                cut: Arc::clone(&cut),
-                quantity,
+                cut: if is_shared {
+                    Arc::clone(&shared)
+                } else {
+                    Arc::new(found.cut)
+                },
+                looked_ms: found.looked_ms,
+                quantity: found.quantity,
             };
             self.of(variant).counts.push(count);
         }

@@ -356,6 +356,7 @@ impl Setup {
                 utc_offset_min: 0,
             },
             drawn: 0,
+            others: BTreeMap::new(),
             office: BTreeMap::new(),
             safeguards: Safeguards::default(),
         };
@@ -379,6 +380,8 @@ pub struct Shop {
     now: Now,
     drawn: u64,
     office: BTreeMap<FeedName, OfficeFeed>,
+    /// How far head office says to have folded other streams of the store.
+    pub others: BTreeMap<StreamId, u64>,
     safeguards: Safeguards,
 }
 
@@ -800,7 +803,11 @@ impl Shop {
             pk: sent.last().map(|row| row.pk.clone()).unwrap_or_default(),
         };
         let folded = match feed {
-            FeedName::Stock(_) => BTreeMap::from([(head.stream, head.seq)]),
+            FeedName::Stock(_) => {
+                let mut folded = self.others.clone();
+                folded.insert(head.stream, head.seq);
+                folded
+            }
             FeedName::Config(_) | FeedName::Catalogue | FeedName::Price(_) => BTreeMap::new(),
         };
         FeedPage {

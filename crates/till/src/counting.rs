@@ -2,13 +2,16 @@
 //! says what this till had folded of every stream, so that nobody has to stop for it.
 //!
 //! Between the scan of an article and the end of the count the shop goes on. What left the books after the last scan
-//! is taken along, and what we put there ourselves; what left between the first scan and the last, when nobody can tell on which side of the counter's
-//! eyes, is taken for gone: the shelf may then hold one more than the books, never one less.
+//! is taken along, and what we put there ourselves; what left between the first scan and the last, when nobody can tell
+//! on which side of the counter's eyes, is taken for gone: the shelf may then hold one more than the books, never one
+//! less. Of strict variants only our own movements are taken along: the fact says what we knew at the look, so that
+//! what others did is set against the look by everybody who hears of both.
 
 use std::collections::BTreeMap;
 
-use domain::event::{ALL_ZONES, CountReason, Counted, Fact, StockCounted, StreamPos};
-use domain::ids::{DocumentId, EventId, VariantId};
+use domain::catalog::StockClass;
+use domain::event::{ALL_ZONES, CountReason, Counted, Fact, Looked, StockCounted, StreamPos};
+use domain::ids::{DocumentId, EventId, StreamId, VariantId};
 use domain::quantity::{QUANTITY_MAX, Quantity};
 use domain::stock::GOODS_LINES_MAX;
 use serde::{Deserialize, Serialize};
@@ -51,11 +54,14 @@ pub(crate) struct CountHead {
 }
 
 /// What was found of a variant so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CountedItem {
     pub found: Quantity,
     pub first: Seen,
     pub last: Seen,
+    /// How far every stream was folded here at the first scan.
+    #[serde(default)]
+    pub folded: BTreeMap<StreamId, u64>,
 }
 
 /// What the books said when a variant was scanned.
@@ -142,17 +148,19 @@ impl Till {
         if !draft.items.contains_key(&variant) && draft.items.len() >= GOODS_LINES_MAX {
             return Err(Refusal::new(RefusalCode::TooManyLines).with("max", GOODS_LINES_MAX));
         }
+        let folded = self.cut(&terms)?;
         let item = draft.items.entry(variant).or_insert(CountedItem {
             found: Quantity::ZERO,
             first: seen,
             last: seen,
+            folded,
         });
         item.last = seen;
         let found = item.found.checked_add(quantity);
         item.found = found
             .filter(|found| (0..=QUANTITY_MAX).contains(&found.0))
             .ok_or(RefusalCode::QuantityInvalid)?;
-        let item = *item;
+        let item = item.clone();
         let view = self.count_view(&draft, false, &terms)?;
         let change = count_change(CountChange::Item(variant, Some(item)));
         call.draft(self, change, Reply::StockCount(Box::new(view)))
@@ -187,19 +195,19 @@ impl Till {
         if draft.items.is_empty() {
             return Err(RefusalCode::NoLines.into());
         }
+        let cut = self.cut(&terms)?;
+        let own = self.book()?.head().stream;
         let mut items = Vec::with_capacity(draft.items.len());
         for (variant, item) in &draft.items {
             let reckoned = self.reckon(*variant, item, &draft.head.zone, &terms)?;
+            let is_strict = self.is_strict(*variant, &terms)?;
             items.push(Counted {
                 variant: *variant,
                 quantity: reckoned.quantity,
                 expected: reckoned.expected,
+                looked: is_strict.then(|| looked(item, &cut, own)),
             });
         }
-        let cut = self
-            .book()?
-            .cut(&terms.store.location)
-            .map_err(|error| storage_refusal(&error))?;
         let view = self.count_view(&draft, true, &terms)?;
         let by = self.approved_by(approval, RefusalCode::ManagerRequired, call)?;
         let fact = Fact::StockCounted(StockCounted {
@@ -217,6 +225,19 @@ impl Till {
         self.adopt_after_fact(count_change(CountChange::Over), call.now.wall_ms);
         self.sync_requested = true;
         Ok(reply)
+    }
+
+    fn cut(&self, terms: &Terms) -> Result<BTreeMap<StreamId, u64>, Refusal> {
+        let cut = self.book()?.cut(&terms.store.location);
+        cut.map_err(|error| storage_refusal(&error))
+    }
+
+    fn is_strict(&self, variant: VariantId, terms: &Terms) -> Result<bool, Refusal> {
+        let item = self.book()?.item(variant);
+        let item = item.map_err(|error| storage_refusal(&error))?;
+        // Of one that has left the catalogue nobody knows.
+        Ok(item
+            .is_none_or(|item| item.variant.class_at(&terms.store.location) == StockClass::Strict))
     }
 
     /// What the books say of a variant at this moment.
@@ -257,8 +278,25 @@ impl Till {
             seq: book.head().seq,
             ..item.last
         };
-        let since = self.moved(variant, zone, (&item.last, &now))?;
-        let between = self.moved(variant, zone, (&item.first, &item.last))?;
+        let is_strict = self.is_strict(variant, terms)?;
+        let moved = |from, to| {
+            if is_strict {
+                self.moved_here(variant, zone, (from, to))
+            } else {
+                self.moved(variant, zone, (from, to))
+            }
+        };
+        let since = moved(&item.last, &now)?;
+        let between = moved(&item.first, &item.last)?;
+        // What others did of a strict variant is set against the look wherever it is heard of, here too.
+        let expected = match item.first.stock.filter(|_| is_strict) {
+            Some(stock) => Some(
+                stock
+                    .checked_add(moved(&item.first, &now)?)
+                    .ok_or(RefusalCode::AmountOverflow)?,
+            ),
+            None => now.stock,
+        };
         let overflow = || Refusal::from(RefusalCode::QuantityInvalid);
         let quantity = item
             .found
@@ -267,7 +305,7 @@ impl Till {
             .filter(|sum| sum.0.unsigned_abs() <= QUANTITY_MAX.unsigned_abs())
             .ok_or_else(overflow)?;
         Ok(Reckoned {
-            expected: now.stock,
+            expected,
             between,
             since,
             quantity,
@@ -283,20 +321,26 @@ impl Till {
         zone: &str,
         (from, to): (&Seen, &Seen),
     ) -> Result<Quantity, Refusal> {
-        let less = |a: Quantity, b: Quantity| {
-            let moved = a.0.checked_sub(b.0);
-            moved.map(Quantity).ok_or(RefusalCode::AmountOverflow)
-        };
-        let book = self.book()?;
-        let failed = |error| storage_refusal(&error);
-        let since = |seq| book.moved_since(variant, zone, seq).map_err(failed);
-        let own = less(since(from.seq)?, since(to.seq)?)?;
+        let own = self.moved_here(variant, zone, (from, to))?;
         if let (Some(before), Some(after)) = (from.stock, to.stock)
             && from.count == to.count
         {
             return Ok(own.min(less(after, before)?));
         }
         Ok(own)
+    }
+
+    /// What this till moved between two looks.
+    fn moved_here(
+        &self,
+        variant: VariantId,
+        zone: &str,
+        (from, to): (&Seen, &Seen),
+    ) -> Result<Quantity, Refusal> {
+        let book = self.book()?;
+        let failed = |error| storage_refusal(&error);
+        let since = |seq| book.moved_since(variant, zone, seq).map_err(failed);
+        less(since(from.seq)?, since(to.seq)?)
     }
 
     fn count_view(
@@ -356,6 +400,24 @@ impl Till {
             transfers: u32::try_from(transfers.len()).unwrap_or(u32::MAX),
             finished,
         })
+    }
+}
+
+fn less(a: Quantity, b: Quantity) -> Result<Quantity, Refusal> {
+    let less = a.0.checked_sub(b.0).map(Quantity);
+    less.ok_or_else(|| RefusalCode::AmountOverflow.into())
+}
+
+/// What was known at the first look, beside the cut of the end. Our own later events are in the quantity.
+fn looked(item: &CountedItem, cut: &BTreeMap<StreamId, u64>, own: StreamId) -> Looked {
+    let others = cut.iter().filter(|(stream, _)| **stream != own);
+    let folded = others.filter_map(|(stream, end)| {
+        let then = item.folded.get(stream).copied().unwrap_or(0);
+        (then < *end).then_some((*stream, then))
+    });
+    Looked {
+        wall: item.first.wall,
+        folded: folded.collect(),
     }
 }
 

@@ -469,6 +469,7 @@ fn anchor(rules: Rules, state: &State, number: u8, count: &Count) -> Anchor {
         cut: streams()
             .map(|stream| (stream_id(stream), u64::from(count.cut[stream])))
             .collect(),
+        looked_ms: at.hlc.ms(),
         learned: learned.collect(),
         quantity: units(signed(count.found)),
     }

@@ -238,6 +238,21 @@ pub struct Counted {
     /// What the author expected to find, as far as it knew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Quantity>,
+    /// What the author knew when it looked at the goods, which may be long before the end of the count; none where
+    /// nothing depends on it, as of goods that are not strict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked: Option<Looked>,
+}
+
+/// A look at goods that are counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    /// Wall clock of the first look, milliseconds since 1970.
+    pub wall: i64,
+    /// Streams of which the author had folded less then than the count's cut says, and how much: later events may have
+    /// come after the look.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub folded: BTreeMap<StreamId, u64>,
 }
 
 /// Why stock was counted.

@@ -137,6 +137,7 @@ fn count(zone: &str, units: i64, cut: &[(u8, u64)]) -> Fact {
             variant: variant(BALL),
             quantity: Quantity(units * 1_000),
             expected: None,
+            looked: None,
         }],
         reason: CountReason::Count,
         document: None,

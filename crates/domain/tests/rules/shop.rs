@@ -378,6 +378,7 @@ pub fn counted(number: u64, units: i64, cut: BTreeMap<StreamId, u64>) -> Fact {
             variant: variant(number),
             quantity: Quantity(units * 1_000),
             expected: None,
+            looked: None,
         }],
         reason: CountReason::Count,
         document: None,

@@ -142,6 +142,7 @@ fn what_no_cut_can_order_the_clock_orders_and_for_strict_variants_doubt_does() {
     let anchor = Anchor {
         at: at(9, 7, 50),
         cut: cut(&[(1, 3), (9, 99)]),
+        looked_ms: at(9, 7, 50).hlc.ms(),
         learned: BTreeMap::new(),
         quantity: Quantity(0),
     };
@@ -182,18 +183,21 @@ fn three_counts_in_a_circle_have_one_winner() {
     let a = Anchor {
         at: at(1, 1, 90),
         cut: cut(&[]),
+        looked_ms: at(1, 1, 90).hlc.ms(),
         learned: BTreeMap::new(),
         quantity: Quantity(1),
     };
     let b = Anchor {
         at: at(2, 1, 10),
         cut: cut(&[(1, 1)]),
+        looked_ms: at(2, 1, 10).hlc.ms(),
         learned: BTreeMap::new(),
         quantity: Quantity(2),
     };
     let c = Anchor {
         at: at(3, 1, 50),
         cut: cut(&[]),
+        looked_ms: at(3, 1, 50).hlc.ms(),
         learned: BTreeMap::new(),
         quantity: Quantity(3),
     };
@@ -253,6 +257,7 @@ fn zones_are_counted_apart_and_shown_together() {
             variant: variant(BALL),
             quantity: Quantity(units * 1_000),
             expected: None,
+            looked: None,
         };
         Fact::StockCounted(StockCounted {
             approved_by: None,

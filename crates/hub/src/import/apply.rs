@@ -293,6 +293,7 @@ impl Import<'_, '_> {
                     variant: *id,
                     quantity: *quantity,
                     expected: None,
+                    looked: None,
                 });
             }
         }

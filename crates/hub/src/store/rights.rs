@@ -51,6 +51,8 @@ pub(crate) struct SealRow {
     pub seq: u64,
     pub reason: String,
     pub wall: i64,
+    /// Where it stands in the hub's own stream.
+    pub at: u64,
 }
 
 /// What a device has seen of the hub's total for a place.
@@ -278,13 +280,14 @@ impl Tx<'_> {
 
     pub fn seal(&self, stream: StreamId) -> StoreResult<Option<SealRow>> {
         self.conn
-            .prepare_cached("SELECT seq, reason, wall FROM sealed WHERE stream = ?1")?
+            .prepare_cached("SELECT seq, reason, wall, at FROM sealed WHERE stream = ?1")?
             .query_row([stream.0], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?))
+                Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })
             .optional()?
-            .map(|(seq, reason, wall)| {
+            .map(|(seq, reason, wall, at)| {
                 Ok(SealRow {
+                    at: from_sql(at)?,
                     stream,
                     seq: from_sql(seq)?,
                     reason,
@@ -297,14 +300,16 @@ impl Tx<'_> {
     pub fn put_seal(&self, row: &SealRow) -> StoreResult<()> {
         self.conn
             .prepare_cached(
-                "INSERT INTO sealed (stream, seq, reason, wall) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, reason = excluded.reason, wall = excluded.wall",
+                "INSERT INTO sealed (stream, seq, reason, wall, at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, reason = excluded.reason, wall = excluded.wall,
+                     at = excluded.at",
             )?
             .execute(params![
                 row.stream.0,
                 to_sql(row.seq)?,
                 row.reason,
-                row.wall
+                row.wall,
+                to_sql(row.at)?
             ])?;
         Ok(())
     }
@@ -313,7 +318,7 @@ impl Tx<'_> {
     pub fn seals(&self) -> StoreResult<Vec<SealRow>> {
         let mut statement = self
             .conn
-            .prepare_cached("SELECT stream, seq, reason, wall FROM sealed ORDER BY stream")?;
+            .prepare_cached("SELECT stream, seq, reason, wall, at FROM sealed ORDER BY stream")?;
         let mut rows = statement.query([])?;
         let mut seals = Vec::new();
         while let Some(row) = rows.next()? {
@@ -322,6 +327,7 @@ impl Tx<'_> {
                 seq: from_sql(row.get(1)?)?,
                 reason: row.get(2)?,
                 wall: row.get(3)?,
+                at: from_sql(row.get(4)?)?,
             });
         }
         Ok(seals)

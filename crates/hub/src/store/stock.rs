@@ -9,6 +9,7 @@ use domain::quantity::Quantity;
 use domain::stock::{Anchor, EventRef, Moved, StockAccount, share_of_whole};
 use domain::time::{BusinessDate, Hlc};
 use rusqlite::{OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
 
 use super::{
     StoreError, StoreResult, Tx, from_sql, hlc_from_sql, hlc_to_sql, stream_id, to_sql, uuid,
@@ -27,6 +28,13 @@ pub(crate) struct StockKey {
 pub(crate) struct StockState {
     pub quantity: Quantity,
     pub anchor: Option<(StreamId, u64)>,
+}
+
+/// What the author of a count knew when it looked, where that is less than at the end.
+#[derive(Debug, Serialize, Deserialize)]
+struct LookedRow {
+    ms: u64,
+    cut: BTreeMap<StreamId, u64>,
 }
 
 /// A movement as kept, so that a later count can decide anew whether it lies after it.
@@ -281,21 +289,31 @@ impl Tx<'_> {
     pub fn insert_anchor(
         &self,
         key: &StockKey,
-        stream: StreamId,
-        seq: u64,
-        quantity: Quantity,
+        found: &Anchor,
+        cut: &BTreeMap<StreamId, u64>,
     ) -> StoreResult<()> {
+        let looked =
+            (found.looked_ms != found.at.hlc.ms() || found.cut != *cut).then(|| LookedRow {
+                ms: found.looked_ms,
+                cut: found.cut.clone(),
+            });
+        let looked = looked
+            .map(|looked| serde_json::to_string(&looked))
+            .transpose();
+        let looked = looked.map_err(|_| StoreError::Corrupt("cut"))?;
         self.conn
             .prepare_cached(
-                "INSERT INTO anchor (variant, location, zone, stream, seq, quantity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO anchor (variant, location, zone, stream, seq, quantity, looked)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 key.variant.0.as_bytes(),
                 key.location.as_str(),
                 key.zone,
-                stream.0,
-                to_sql(seq)?,
-                quantity.0
+                found.at.stream.0,
+                to_sql(found.at.seq)?,
+                found.quantity.0,
+                looked
             ])?;
         Ok(())
     }
@@ -303,7 +321,7 @@ impl Tx<'_> {
     /// Counts of a shelf by stream and seq, those of the whole location among them.
     pub fn anchors(&self, key: &StockKey) -> StoreResult<Vec<Anchor>> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT stream, seq, quantity, zone FROM anchor
+            "SELECT stream, seq, quantity, zone, looked FROM anchor
              WHERE variant = ?1 AND location = ?2 AND zone IN (?3, ?4) ORDER BY stream, seq",
         )?;
         let mut rows = statement.query(params![
@@ -315,8 +333,8 @@ impl Tx<'_> {
         let mut anchors = Vec::new();
         while let Some(row) = rows.next()? {
             let (stream, seq) = (stream_id(row.get(0)?)?, from_sql(row.get(1)?)?);
-            let (found, zone) = (Quantity(row.get(2)?), row.get::<_, String>(3)?);
-            anchors.push(self.anchor(key, (stream, seq), found, &zone)?);
+            let found = (row.get(2)?, row.get(3)?, row.get(4)?);
+            anchors.push(self.anchor(key, (stream, seq), found)?);
         }
         Ok(anchors)
     }
@@ -325,10 +343,18 @@ impl Tx<'_> {
         &self,
         key: &StockKey,
         (stream, seq): (StreamId, u64),
-        found: Quantity,
-        zone: &str,
+        (found, zone, looked): (i64, String, Option<String>),
     ) -> StoreResult<Anchor> {
         let (at, cut) = self.count_event(stream, seq)?;
+        let (looked_ms, cut) = match looked {
+            Some(text) => {
+                let row: LookedRow =
+                    serde_json::from_str(&text).map_err(|_| StoreError::Corrupt("cut"))?;
+                (row.ms, row.cut)
+            }
+            None => (at.hlc.ms(), cut),
+        };
+        let found = Quantity(found);
         let quantity = if zone == ALL_ZONES {
             share_of_whole(found, &key.zone)
         } else {
@@ -337,6 +363,7 @@ impl Tx<'_> {
         Ok(Anchor {
             at,
             cut,
+            looked_ms,
             learned: self.learned(stream, seq)?,
             quantity,
         })
@@ -347,10 +374,10 @@ impl Tx<'_> {
         let Some((stream, seq)) = state.anchor else {
             return Ok(None);
         };
-        let (found, zone): (i64, String) = self
+        let found: (i64, String, Option<String>) = self
             .conn
             .prepare_cached(
-                "SELECT quantity, zone FROM anchor WHERE variant = ?1 AND location = ?2 AND zone IN (?3, ?4)
+                "SELECT quantity, zone, looked FROM anchor WHERE variant = ?1 AND location = ?2 AND zone IN (?3, ?4)
                      AND stream = ?5 AND seq = ?6",
             )?
             .query_row(
@@ -362,10 +389,9 @@ impl Tx<'_> {
                     stream.0,
                     to_sql(seq)?
                 ],
-                |row| Ok((row.get(0)?, row.get(1)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )?;
-        self.anchor(key, (stream, seq), Quantity(found), &zone)
-            .map(Some)
+        self.anchor(key, (stream, seq), found).map(Some)
     }
 
     /// Where streams say that they learned of a count.

@@ -115,6 +115,7 @@ fn counted(desk: &Desk, zone: &str, of: &[(u128, i64)]) -> Fact {
         variant: variant(*number),
         quantity: Quantity::units(*units).expect("quantity"),
         expected: None,
+        looked: None,
     };
     Fact::StockCounted(StockCounted {
         approved_by: None,
@@ -608,6 +609,7 @@ impl Server {
             let anchor = Anchor {
                 at,
                 cut: count.cut.clone(),
+                looked_ms: at.hlc.ms(),
                 learned: BTreeMap::new(),
                 quantity: count.items[0].quantity,
             };

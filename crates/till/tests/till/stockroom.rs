@@ -1,7 +1,12 @@
 //! The stockroom through the door: documents, transfers, counting while selling, and where a quantity comes from.
 
+use std::collections::BTreeMap;
+
 use domain::event::{AdjustReason, Fact, OverrideKind};
+use domain::ids::StreamId;
 use domain::quantity::Quantity;
+use domain::stock::EventRef;
+use domain::time::Hlc;
 use serde_json::{Value, json};
 use testkit::shop::{
     BALL, CASHIER, MANAGER, MANAGER_PIN, SHOE_42, SHOE_42_EAN, STRICT, Setup, Shop, TEE, approval,
@@ -429,6 +434,75 @@ fn what_others_received_may_have_been_counted_before_anybody_heard_of_it() {
         json!({"type": "FinishStockCount", "approval": signed()}),
     );
     assert_eq!(units(&mut shop, BALL), 11);
+}
+
+#[test]
+fn of_strict_goods_a_count_says_what_was_known_when_they_were_looked_at() {
+    let (other, server) = (StreamId([8; 16]), StreamId([9; 16]));
+    let mut shop = store();
+    shop.others = BTreeMap::from([(other, 20), (server, 7)]);
+    shop.set_stock("LM", &[(STRICT, 4), (BALL, 10)]);
+    count(&mut shop, json!({"type": "StartStockCount"}));
+    let looked_at = shop.now().wall_ms;
+    for sku in [STRICT, BALL] {
+        count(
+            &mut shop,
+            json!({"type": "AddCounted", "variant": variant(sku), "quantity": 4_000}),
+        );
+    }
+    // An hour later it is heard that another till received two and sold one, and one is looked at once more.
+    shop.advance_ms(3_600_000);
+    shop.others = BTreeMap::from([(other, 25), (server, 7), (StreamId([10; 16]), 3)]);
+    shop.set_stock("LM", &[(STRICT, 5), (BALL, 11)]);
+    count(
+        &mut shop,
+        json!({"type": "AddCounted", "variant": variant(STRICT), "quantity": 1_000}),
+    );
+    goods(
+        &mut shop,
+        json!({"type": "SendTransfer", "to": "SO", "lines": [line(STRICT, 1)],
+        "without_right": true, "approval": signed()}),
+    );
+    let view = count(&mut shop, json!({"type": "GetStockCount"}));
+    let ticket = row(&view, STRICT);
+    // Only what left here is taken along; the four of the look, less that one, were expected.
+    assert_eq!(
+        (ticket.quantity, ticket.expected, ticket.difference),
+        (
+            Quantity(4_000),
+            Some(Quantity(3_000)),
+            Some(Quantity(1_000))
+        )
+    );
+    count(
+        &mut shop,
+        json!({"type": "FinishStockCount", "approval": signed()}),
+    );
+    let Some(Fact::StockCounted(fact)) = shop.facts().pop() else {
+        panic!("a count")
+    };
+    let own = shop.ledger().head().stream;
+    assert_eq!(fact.cut.keys().count(), 4);
+    assert_eq!((fact.cut[&other], fact.cut[&server]), (25, 7));
+    assert!(fact.cut.contains_key(&own));
+    let item = |sku| {
+        let found = fact.items.iter().find(|item| item.variant == variant(sku));
+        found.expect("counted").clone()
+    };
+    assert_eq!(item(BALL).looked, None, "the clock tells of it");
+    let looked = item(STRICT).looked.expect("it is strict");
+    assert_eq!(looked.wall, looked_at, "the first look");
+    // Of the stream that nobody had heard of nothing was known then.
+    let folded = BTreeMap::from([(other, 20), (StreamId([10; 16]), 0)]);
+    assert_eq!(looked.folded, folded);
+    let at = EventRef {
+        stream: own,
+        seq: shop.ledger().head().seq,
+        hlc: Hlc(u64::MAX),
+    };
+    let anchor = &domain::stock::counted(&at, &fact)[&variant(STRICT)];
+    assert!(anchor.knew(other, 20) && !anchor.knew(other, 21));
+    assert!(!anchor.knew(StreamId([10; 16]), 1));
 }
 
 #[test]
