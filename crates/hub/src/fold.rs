@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::catalog::StockClass;
 use domain::escrow;
 use domain::event::{
-    ALL_ZONES, CountLearned, Event, Fact, IncidentKind, MAIN_ZONE, OverrideKind, SaleBody,
-    StockCounted, StreamPos,
+    ALL_ZONES, CountLearned, Event, Fact, IncidentKind, MAIN_ZONE, Override, OverrideKind,
+    SaleBody, StockCounted, StreamPos,
 };
 use domain::ids::{EventId, LocationId, PromiseId, StoreId, TillId, VariantId};
 use domain::posting;
@@ -154,31 +154,44 @@ impl<'t, 'c> Fold<'t, 'c> {
         })
     }
 
-    /// A line that a manager let pass without a right to it.
+    /// What a manager let leave without a right to it.
     fn note(&mut self, at: &EventRef, fact: &Fact) {
-        let Fact::SaleCompleted(sale) = fact else {
-            return;
+        let waived = |noted: &Override| noted.kind == OverrideKind::NoRight;
+        let (location, left) = match fact {
+            Fact::SaleCompleted(sale) => {
+                let lines = sale.overrides.iter().filter(|noted| waived(noted));
+                let lines: BTreeSet<u32> = lines.filter_map(|noted| noted.line).collect();
+                let lines = sale.lines.iter().filter(|line| lines.contains(&line.line));
+                let taken = lines.flat_map(stock::taken);
+                let left = taken.map(|part| (part.variant, part.class, part.quantity));
+                (&sale.location, left.collect::<Vec<_>>())
+            }
+            Fact::StockAdjusted(adjusted) if adjusted.overrides.iter().any(waived) => {
+                let left = adjusted.lines.iter().map(|line| {
+                    let quantity = Quantity(line.quantity.0.saturating_neg());
+                    (line.variant, line.class, quantity)
+                });
+                (&adjusted.location, left.collect())
+            }
+            Fact::TransferSent(sent) if sent.overrides.iter().any(waived) => {
+                let left = sent.lines.iter();
+                let left = left.map(|line| (line.variant, line.class, line.quantity));
+                (&sent.from, left.collect())
+            }
+            _ => return,
         };
-        let waived = sale.overrides.iter().filter_map(|noted| {
-            (noted.kind == OverrideKind::NoRight)
-                .then_some(noted.line)
-                .flatten()
-        });
-        for line in waived {
-            let parts = sale.lines.iter().filter(|found| found.line == line);
-            for part in parts.flat_map(stock::taken) {
-                if part.class == StockClass::Strict && part.quantity > Quantity::ZERO {
-                    self.noted.push(Noted {
-                        kind: IncidentKind::SoldWithoutRight,
-                        location: sale.location.clone(),
-                        variant: part.variant,
-                        quantity: part.quantity,
-                        at: StreamPos {
-                            stream: at.stream,
-                            seq: at.seq,
-                        },
-                    });
-                }
+        for (variant, class, quantity) in left {
+            if class == StockClass::Strict && quantity > Quantity::ZERO {
+                self.noted.push(Noted {
+                    kind: IncidentKind::SoldWithoutRight,
+                    location: location.clone(),
+                    variant,
+                    quantity,
+                    at: StreamPos {
+                        stream: at.stream,
+                        seq: at.seq,
+                    },
+                });
             }
         }
     }

@@ -181,7 +181,8 @@ pub(crate) fn look_over(
             story: vec![noted.at],
             ..incident(noted.kind)
         };
-        raise(tx, identity, entropy, raised, now)?;
+        // Each is somebody's decision of its own, also while an earlier one is open.
+        raise_again(tx, identity, entropy, raised, now)?;
     }
     for (location, variants) in &folded.touched {
         for variant in variants {

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use domain::catalog::StockClass;
 use domain::event::{
-    ALL_ZONES, CountLearned, CountReason, Counted, Fact, GoodsLine, GoodsReceived, IncidentKind,
-    Looked, MAIN_ZONE, OrderPicked, Override, OverrideKind, Reversed, RightsLine, RightsMoved,
-    SealReason, StockCounted, StreamHead, StreamPos,
+    ALL_ZONES, AdjustReason, CountLearned, CountReason, Counted, Fact, GoodsLine, GoodsReceived,
+    IncidentKind, Looked, MAIN_ZONE, OrderPicked, Override, OverrideKind, Reversed, RightsLine,
+    RightsMoved, SealReason, StockAdjusted, StockCounted, StreamHead, StreamPos, TransferSent,
 };
-use domain::ids::{DocumentId, PromiseId, SaleId, StreamId, UserId, VariantId};
+use domain::ids::{DocumentId, PromiseId, SaleId, StreamId, TransferId, UserId, VariantId};
 use domain::quantity::Quantity;
 use domain::time::Hlc;
 use hub::{
@@ -433,6 +433,72 @@ fn a_managers_word_stays_outside_the_sums_and_is_an_incident() {
             .is_err()
     );
     assert_eq!(world.hub.incidents(true, 10).expect("incidents").len(), 2);
+    world.assert_verified();
+}
+
+#[test]
+fn each_time_a_manager_lets_goods_leave_without_a_right_head_office_hears_of_it() {
+    let mut world = world();
+    let ticket = world.variant("TIC");
+    let mut till = player(&mut world, "01", 10);
+    let waived = [Override {
+        kind: OverrideKind::NoRight,
+        by: UserId(Uuid::nil()),
+        line: None,
+    }];
+    let lines = |count: i64| {
+        vec![GoodsLine {
+            variant: ticket,
+            quantity: units(count),
+            class: StockClass::Strict,
+        }]
+    };
+    let adjusted = |count: i64, overrides: &[Override]| {
+        Fact::StockAdjusted(StockAdjusted {
+            document: DocumentId(Uuid::nil()),
+            location: location("LM"),
+            zone: MAIN_ZONE.to_owned(),
+            reason: AdjustReason::Theft,
+            note: None,
+            lines: lines(count),
+            user: UserId(Uuid::nil()),
+            approved_by: None,
+            overrides: overrides.to_vec(),
+        })
+    };
+    let mut expected = Vec::new();
+    for count in [1, 2] {
+        till.sell(ticket, count, true);
+        expected.push((till.till.head(), Some(units(count))));
+    }
+    for fact in [
+        adjusted(-1, &waived),
+        Fact::TransferSent(TransferSent {
+            transfer: TransferId(Uuid::nil()),
+            from: location("LM"),
+            zone: MAIN_ZONE.to_owned(),
+            to: location("WEB"),
+            lines: lines(1),
+            user: UserId(Uuid::nil()),
+            overrides: waived.to_vec(),
+        }),
+    ] {
+        till.till.append(&fact);
+        expected.push((till.till.head(), Some(units(1))));
+    }
+    // What was found needs no right, and what had one is nobody's decision.
+    till.till.append(&adjusted(3, &waived));
+    till.till.append(&adjusted(-1, &[]));
+    till.sync(&mut world);
+    till.sync(&mut world);
+    let incidents = world.hub.incidents(true, 20).expect("incidents");
+    let mut told: Vec<(u64, Option<Quantity>)> = incidents
+        .iter()
+        .filter(|line| line.kind == IncidentKind::SoldWithoutRight)
+        .map(|line| (line.story[0].seq, line.quantity))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, expected);
     world.assert_verified();
 }
 

@@ -345,7 +345,7 @@ pub struct StreamSealed {
 pub enum IncidentKind {
     /// More units left a shelf than it held: the books are below zero.
     Oversold,
-    /// A manager let a strict variant be sold without a right.
+    /// A manager let a strict variant leave without a right, sold or otherwise.
     SoldWithoutRight,
     /// A strict variant has fewer units than were promised or granted.
     RightsDeficit,
