@@ -1,6 +1,7 @@
 //! The sync engine against a server in memory and a bad line. No socket, no clock, no sleep.
 
 mod fake;
+mod rights;
 mod snapshots;
 
 use std::collections::BTreeMap;
