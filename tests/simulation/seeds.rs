@@ -164,6 +164,21 @@ const ONCE_BROKEN: &[(&str, u64, &[Step])] = &[
             Step::Ticket(2, 0, 1),
         ],
     ),
+    (
+        "two branches of a stream may hold closings that are alike in everything",
+        2697,
+        &[
+            Step::Clock(1, 4 * DAY_MS),
+            Step::Sell(1, 35, 3, 1),
+            Step::Clock(1, 0),
+            Step::Close(1),
+            Step::Save(1),
+            Step::Sell(1, 15, 1, 1),
+            Step::Sync(1),
+            Step::RollBack(1),
+            Step::Sell(1, 31, 2, 2),
+        ],
+    ),
 ];
 
 const HOUR_MS: i64 = 3_600_000;

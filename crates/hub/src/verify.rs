@@ -73,7 +73,7 @@ struct Refold {
     /// By store, till and account.
     balances: BTreeMap<(String, String, String), i64>,
     /// By stream and sequence, and two at one place where a stream forked.
-    closings: BTreeSet<ClosingRow>,
+    closings: Vec<ClosingRow>,
     /// Events that were folded, by their own ids: one that was adopted is folded once.
     seen: BTreeSet<EventId>,
     /// Adopted events by their ids, and the adopting ones.
@@ -384,7 +384,7 @@ impl Refold {
         let days = &self.shift_days;
         let day = |shift| Ok(days.get(&shift).cloned());
         if let Some(row) = books::closing((store, till), at, fact, day)? {
-            self.closings.insert(row);
+            self.closings.push(row);
         }
         Ok(())
     }
@@ -634,7 +634,10 @@ fn verify_books(tx: &Tx<'_>, refold: &Refold, findings: &mut Findings) -> StoreR
     }
     let mut closings = tx.closings(None)?;
     closings.sort();
-    if !closings.iter().eq(&refold.closings) {
+    // The branches of a forked stream may hold closings that are alike in everything.
+    let mut written: Vec<&ClosingRow> = refold.closings.iter().collect();
+    written.sort();
+    if !closings.iter().eq(written) {
         findings.note(|| "closings: not what the tills wrote".to_owned());
     }
     Ok(Digest(hasher.finalize().into()))
