@@ -14,7 +14,7 @@ use domain::ids::{LocationId, StoreId, StreamId, TillId, VariantId};
 use domain::quantity::Quantity;
 use domain::stock::{self, Anchor, EventRef, Moved};
 use domain::time::Now;
-use sync_protocol::{FeedName, Grant, Recall, SyncRequest, sign};
+use sync_protocol::{Cursor, FeedName, Grant, Recall, SyncRequest, sign};
 
 use crate::accept::ANCHOR_AHEAD_MS_MAX;
 use crate::fold::{Fold, FoldError, Origin, each_folded};
@@ -447,6 +447,9 @@ impl Gate {
 
     /// Whether a variant may be granted and promised there.
     pub fn lets(&self, tx: &Tx<'_>, own: StreamId, place: &Place) -> StoreResult<bool> {
+        if !is_known_strict(tx, place)? {
+            return Ok(false);
+        }
         let Gate::Counted(sealed) = self else {
             return Ok(false);
         };
@@ -460,6 +463,26 @@ impl Gate {
                 .is_some_and(|count| count.at.stream != seal.stream && knew_of(count, seal, own))
         }))
     }
+}
+
+/// Whether every till of the store knows that the variant is strict there, and has reported what it did before it knew: it
+/// sold units of it without any right until then, offline too.
+fn is_known_strict(tx: &Tx<'_>, place: &Place) -> StoreResult<bool> {
+    let since = tx.strict_since(place)?.unwrap_or(0);
+    if since == 0 {
+        return Ok(true);
+    }
+    let row = Cursor {
+        ver: since,
+        pk: format!("variant:{}", place.0),
+    };
+    for stream in streams_at(tx, &place.1)? {
+        let read = tx.catalogue_read(stream.stream)?;
+        if !read.is_some_and(|(read, head)| read >= row && head <= stream.head_seq) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn main_shelf(place: &Place) -> StockKey {
@@ -543,6 +566,7 @@ pub(crate) fn answer(
     };
     if request.authority == identity.authority && request.epoch == epoch {
         desk.take_seen(stream, &report.seen)?;
+        desk.take_read(request)?;
         let known = tx.epoch_report(stream)?;
         if report.whole && known.is_none_or(|(of, _)| of != epoch) {
             tx.put_epoch_report(stream, epoch, request.head_seq)?;
@@ -585,6 +609,22 @@ struct Claim {
 }
 
 impl Desk<'_, '_> {
+    /// Takes down how far a till has read the catalogue, and what it had done by then.
+    fn take_read(&self, request: &SyncRequest) -> StoreResult<()> {
+        let Some(cursor) = request.cursors.get(&FeedName::Catalogue) else {
+            return Ok(());
+        };
+        let stream = request.stream;
+        let known = self.tx.catalogue_read(stream)?;
+        let is_news = known.is_none_or(|(read, _)| read < *cursor);
+        // One from the future says nothing of the rows that are still to come.
+        if is_news && cursor.ver <= self.tx.feed_head(&FeedName::Catalogue)?.ver {
+            self.tx
+                .put_catalogue_read(stream, cursor, request.head_seq)?;
+        }
+        Ok(())
+    }
+
     /// Believes what the hub itself has signed: after a restore that may be more than it remembers.
     fn take_seen(&mut self, stream: StreamId, seen: &[Grant]) -> StoreResult<()> {
         let own = self.identity.stream;
@@ -930,7 +970,7 @@ pub(crate) fn index_everything(tx: &Tx<'_>) -> StoreResult<()> {
 pub(crate) fn index_classes(tx: &Tx<'_>) -> StoreResult<()> {
     let locations: Vec<LocationId> = tx.locations()?.into_keys().collect();
     for (_, row) in tx.feed_rows_with(&FeedName::Catalogue, "variant:")? {
-        tx.index_class(&from_row::<Variant>(&row, "variant")?, &locations)?;
+        tx.index_class(&from_row::<Variant>(&row, "variant")?, &locations, 0)?;
     }
     Ok(())
 }

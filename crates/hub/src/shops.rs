@@ -234,8 +234,9 @@ impl Hub {
             let mut writer = tx.feed_writer(&FeedName::Catalogue)?;
             let pk = format!("variant:{}", variant.variant);
             writer.put(&pk, Some(&to_row(&variant, "variant")?))?;
+            let since = writer.version();
             writer.finish()?;
-            tx.index_class(&variant, &locations)?;
+            tx.index_class(&variant, &locations, since)?;
             Ok(())
         })
     }

@@ -38,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/schema-6.sql"),
     include_str!("store/schema-7.sql"),
     include_str!("store/schema-8.sql"),
+    include_str!("store/schema-9.sql"),
 ];
 /// Schema from which on accounts and closings are kept.
 const WITH_BOOKS: usize = 2;

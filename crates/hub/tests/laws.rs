@@ -496,6 +496,7 @@ fn the_closings_of_an_older_file_are_kept() {
          ALTER TABLE movement DROP COLUMN included_stream;
          ALTER TABLE movement DROP COLUMN included_seq;
          ALTER TABLE anchor DROP COLUMN looked;
+         DROP TABLE catalogue_read;
          PRAGMA user_version = 3;",
     )
     .expect("third schema");

@@ -437,6 +437,78 @@ fn a_managers_word_stays_outside_the_sums_and_is_an_incident() {
 }
 
 #[test]
+fn an_article_that_becomes_strict_is_not_given_out_before_every_till_knows() {
+    let mut world = world();
+    let ball = world.variant("BAL");
+    let mut first = player(&mut world, "01", 10);
+    let mut second = player(&mut world, "02", 20);
+    // What a till that has read the catalogue up to now says, with all that it did or only a part of it.
+    let says = |world: &mut World, till: &mut Player, cursor: &Cursor, pushed: u64| {
+        let mut request = till.request();
+        request.push = Some(till.till.push(1, pushed));
+        request.cursors.insert(FeedName::Catalogue, cursor.clone());
+        let device = till.till.enrolled.device;
+        let reply = world
+            .hub
+            .sync(device, &request, &at(till.ms))
+            .expect("sync");
+        till.take(&reply);
+    };
+    let pages = first.sync(&mut world).pages;
+    let page = pages.iter().find(|page| page.feed == FeedName::Catalogue);
+    let before = Cursor {
+        ver: page.expect("the catalogue").ver,
+        pk: String::new(),
+    };
+    world
+        .hub
+        .set_class("BAL", None, StockClass::Strict)
+        .expect("strict");
+    let after = Cursor {
+        ver: before.ver + 1,
+        pk: format!("variant:{ball}"),
+    };
+    let stopped = |world: &mut World| {
+        let answer = world
+            .hub
+            .promise(&promise_of(9, &[(ball, "LM", 1)]), &at(0));
+        matches!(answer, Err(PromiseError::Stopped))
+    };
+    let head = first.till.head();
+    says(&mut world, &mut first, &after, head);
+    first.wants(ball, 2);
+    says(&mut world, &mut first, &after, head);
+    assert!(
+        stopped(&mut world),
+        "the second till may still sell them without a right"
+    );
+    assert_eq!(first.total(ball), 0, "nor is any granted");
+    // It sells nineteen, and reads the new row, but what it did before has not arrived.
+    for _ in 0..19 {
+        second.till.sell(ball, 1, 10_000);
+    }
+    let head = second.till.head();
+    says(&mut world, &mut second, &before, head - 19);
+    assert!(stopped(&mut world));
+    says(&mut world, &mut second, &after, head - 19);
+    assert!(stopped(&mut world));
+    says(&mut world, &mut second, &after, head);
+    let all = first.till.head();
+    says(&mut world, &mut first, &after, all);
+    // One is left, and it goes to one of them only.
+    let granted = first.total(ball);
+    let promised = promise(&mut world, 9, &[(ball, "LM", 1)]);
+    assert_eq!(granted + i64::from(promised), 1);
+    // Made strict again, or elsewhere, nothing waits that did not before; a new till reads it from the start.
+    world
+        .hub
+        .set_class("BAL", None, StockClass::Strict)
+        .expect("as before");
+    assert!(!stopped(&mut world));
+    world.assert_verified();
+}
+
+#[test]
 fn each_time_a_manager_lets_goods_leave_without_a_right_head_office_hears_of_it() {
     let mut world = world();
     let ticket = world.variant("TIC");
@@ -1013,7 +1085,7 @@ fn seals_of_an_older_file_say_where_they_stand() {
     let path = world.dir.path().join("t.db");
     let conn = rusqlite::Connection::open(&path).expect("open");
     conn.execute_batch(
-        "ALTER TABLE sealed DROP COLUMN at; ALTER TABLE anchor DROP COLUMN looked; PRAGMA user_version = 7",
+        "ALTER TABLE strict_variant DROP COLUMN since; DROP TABLE catalogue_read; ALTER TABLE sealed DROP COLUMN at; ALTER TABLE anchor DROP COLUMN looked; PRAGMA user_version = 7",
     )
     .expect("the seventh schema");
     drop(conn);
@@ -1223,7 +1295,17 @@ fn the_class_of_a_variant_is_head_offices_to_set() {
         .hub
         .set_class("BAL", Some(&lm), StockClass::Strict)
         .expect("class");
-    till.settle(&mut world);
+    // It says to have read the row, and has nothing else to report.
+    let pages = till.sync(&mut world).pages;
+    let page = pages.iter().find(|page| page.feed == FeedName::Catalogue);
+    let read = Cursor {
+        ver: page.expect("the catalogue").ver,
+        pk: format!("variant:{ball}"),
+    };
+    let mut request = till.request();
+    request.cursors.insert(FeedName::Catalogue, read);
+    let reply = world.hub.sync(till.till.enrolled.device, &request, &at(0));
+    till.take(&reply.expect("sync"));
     assert_eq!(till.total(ball), 2);
     assert!(
         world

@@ -862,6 +862,19 @@ impl Shop {
         self.publish(&self.config_feed(), vec![staff_row(member)]);
     }
 
+    /// Head office changes the stock class of a variant everywhere.
+    ///
+    /// # Panics
+    /// When there is no such variant.
+    pub fn set_class(&mut self, sku: &str, class: StockClass) {
+        let pk = format!("variant:{}", variant(sku));
+        let row = catalogue().into_iter().find(|(of, _)| *of == pk);
+        let (_, row) = row.expect("a variant of the catalogue");
+        let mut row = row.expect("a live row");
+        row["class"] = serde_json::to_value(class).expect("plain data");
+        self.publish(&FeedName::Catalogue, vec![(pk, Some(row))]);
+    }
+
     /// Head office changes the price of a variant from `from` on.
     pub fn set_price(&mut self, sku: &str, from: &str, minor: i64) {
         let row = json!({"variant": variant(sku), "prices": [{"from": from, "minor": minor}]});

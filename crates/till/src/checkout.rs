@@ -14,7 +14,7 @@ use domain::quantity::Quantity;
 use domain::sale::{self, CompleteSaleError, SaleHeader};
 use domain::text;
 use domain::time::{Boot, BusinessDate, Now};
-use ledger::{Item, LedgerError, OpenShift, ReceiptBody};
+use ledger::{FeedName, Item, LedgerError, OpenShift, ReceiptBody};
 
 use crate::door::{
     Answer, Approval, CompletedView, DiscountInput, ParkedView, Refusal, RefusalCode, Reply,
@@ -246,6 +246,38 @@ impl Till {
                 return Err(refusal);
             }
         }
+        Ok(())
+    }
+
+    /// Gives the lines of the cart in hand the stock classes of now, when the catalogue has changed: an article may have
+    /// become strict since it was put there, or while the cart was parked. Once something is paid the sale goes through
+    /// as it is.
+    pub(crate) fn reclassify(&mut self) -> Result<(), Refusal> {
+        if self.cart.is_empty() || !self.cart.tenders.is_empty() {
+            return Ok(());
+        }
+        let cursors = self.book()?.cursors();
+        let mut cursors = cursors.map_err(|error| storage_refusal(&error))?;
+        let read = cursors.remove(&FeedName::Catalogue);
+        if read == self.classed {
+            return Ok(());
+        }
+        let location = self.store()?.location;
+        let class = |variant| -> Result<_, Refusal> {
+            let item = self.book()?.item(variant);
+            let item = item.map_err(|error| storage_refusal(&error))?;
+            Ok(item.map(|item| item.variant.class_at(&location)))
+        };
+        let mut lines = self.cart.lines.clone();
+        for line in &mut lines {
+            // One that has left the catalogue stays what it was.
+            line.class = class(line.variant)?.unwrap_or(line.class);
+            for part in &mut line.components {
+                part.class = class(part.variant)?.unwrap_or(part.class);
+            }
+        }
+        self.cart.lines = lines;
+        self.classed = read;
         Ok(())
     }
 
@@ -524,6 +556,7 @@ impl Till {
             .find(|parked| parked.cart.sale == sale)
             .ok_or(RefusalCode::UnknownParked)?;
         self.require_no_tenders()?;
+        self.classed = None;
         let mut change = self.shelve_cart(None, call);
         let view = self.cart_view(&found.cart, None, &terms, &call.now)?;
         change.cart = Some(found.cart);

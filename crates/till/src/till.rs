@@ -136,6 +136,8 @@ pub struct Till {
     pub(crate) sync_requested: bool,
     /// What a shopper was just refused for want of a right.
     pub(crate) missed: Option<crate::checkout::Missed>,
+    /// Where the catalogue stood when the stock classes of the cart in hand were looked at.
+    pub(crate) classed: Option<ledger::Cursor>,
     pub(crate) printer_problem: Option<String>,
     pub(crate) storage: Storage,
     /// [`Ledger::reopened`] when the drafts were last compared with the ledger.
@@ -374,6 +376,7 @@ impl Till {
             },
             sync_requested: false,
             missed: None,
+            classed: None,
             printer_problem: None,
             storage,
             caught_up: 0,
@@ -516,6 +519,10 @@ impl Till {
             stored: false,
             code: None,
         };
+        if let Err(refusal) = self.reclassify() {
+            // Whatever the command needs of the ledger it will miss itself.
+            tracing::warn!(code = ?refusal.code, "the classes of the cart cannot be looked at");
+        }
         match self.dispatch(command, &mut call) {
             Ok(reply) => Answer::Ok(reply),
             Err(refusal) => {

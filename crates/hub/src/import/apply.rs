@@ -229,7 +229,8 @@ impl Import<'_, '_> {
             let gtins: Vec<String> = variant.gtins.iter().map(|g| g.as_14_digits()).collect();
             tx.put_gtins(id, &gtins)?;
             writer.put(&format!("variant:{id}"), Some(&to_row(&row, "variant")?))?;
-            tx.index_class(&row, &locations)?;
+            let since = if known.is_some() { writer.version() } else { 0 };
+            tx.index_class(&row, &locations, since)?;
             for (list, minor) in &variant.prices {
                 let feed = FeedName::Price(list.clone());
                 if !lists.contains_key(list) {

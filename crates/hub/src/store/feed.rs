@@ -219,6 +219,11 @@ impl<'c> Tx<'c> {
 }
 
 impl FeedWriter<'_, '_> {
+    /// The version that what is written belongs to.
+    pub const fn version(&self) -> u64 {
+        self.head.ver
+    }
+
     /// Sets a row, or buries it with `None`. Returns whether anything changed.
     pub fn put(&mut self, pk: &str, row: Option<&str>) -> StoreResult<bool> {
         let conn = self.tx.conn;

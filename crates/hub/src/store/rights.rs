@@ -7,6 +7,7 @@ use domain::event::{IncidentRaised, StreamPos};
 use domain::ids::{IncidentId, LocationId, PromiseId, StoreId, StreamId, VariantId};
 use domain::quantity::Quantity;
 use rusqlite::{OptionalExtension as _, params};
+use sync_protocol::Cursor;
 
 use super::{StoreError, StoreResult, Tx, from_sql, hlc_to_sql, stream_id, to_sql, uuid};
 
@@ -462,8 +463,60 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Brings the list of strict variants up to a row of the catalogue.
-    pub fn index_class(&self, variant: &Variant, locations: &[LocationId]) -> StoreResult<()> {
+    /// How far the author of a stream said to have read the catalogue, and its head then.
+    pub fn catalogue_read(&self, stream: StreamId) -> StoreResult<Option<(Cursor, u64)>> {
+        self.conn
+            .prepare_cached("SELECT ver, pk, head_seq FROM catalogue_read WHERE stream = ?1")?
+            .query_row([stream.0], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?
+            .map(|(ver, pk, head): (i64, String, i64)| {
+                let ver = from_sql(ver)?;
+                Ok((Cursor { ver, pk }, from_sql(head)?))
+            })
+            .transpose()
+    }
+
+    pub fn put_catalogue_read(
+        &self,
+        stream: StreamId,
+        read: &Cursor,
+        head: u64,
+    ) -> StoreResult<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT OR REPLACE INTO catalogue_read (stream, ver, pk, head_seq) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![stream.0, to_sql(read.ver)?, read.pk, to_sql(head)?])?;
+        Ok(())
+    }
+
+    /// Version of the catalogue with which a variant became strict at a location; none where it is not.
+    pub fn strict_since(&self, (variant, at): &Place) -> StoreResult<Option<u64>> {
+        self.conn
+            .prepare_cached(
+                "SELECT since FROM strict_variant WHERE variant = ?1 AND location = ?2",
+            )?
+            .query_row(params![variant.0.as_bytes(), at.as_str()], |row| row.get(0))
+            .optional()?
+            .map(from_sql)
+            .transpose()
+    }
+
+    /// Brings the list of strict variants up to a row of the catalogue. Where it was not strict before it is so since
+    /// version `since`; 0 for one that no till knows otherwise.
+    pub fn index_class(
+        &self,
+        variant: &Variant,
+        locations: &[LocationId],
+        since: u64,
+    ) -> StoreResult<()> {
+        let mut before = BTreeMap::new();
+        for at in locations {
+            let place = (variant.variant, at.clone());
+            before.extend(self.strict_since(&place)?.map(|since| (at, since)));
+        }
         self.conn
             .prepare_cached("DELETE FROM strict_variant WHERE variant = ?1")?
             .execute([variant.variant.0.as_bytes()])?;
@@ -471,9 +524,13 @@ impl Tx<'_> {
             if variant.class_at(at) == StockClass::Strict {
                 self.conn
                     .prepare_cached(
-                        "INSERT INTO strict_variant (variant, location) VALUES (?1, ?2)",
+                        "INSERT INTO strict_variant (variant, location, since) VALUES (?1, ?2, ?3)",
                     )?
-                    .execute(params![variant.variant.0.as_bytes(), at.as_str()])?;
+                    .execute(params![
+                        variant.variant.0.as_bytes(),
+                        at.as_str(),
+                        to_sql(before.get(at).copied().unwrap_or(since))?
+                    ])?;
             }
         }
         Ok(())

@@ -1,10 +1,11 @@
 //! Strict variants: no right, no sale, unless a manager says so.
 
+use domain::catalog::StockClass;
 use domain::escrow;
 use domain::event::{Fact, OverrideKind, TenderKind};
 use domain::quantity::Quantity;
 use serde_json::json;
-use testkit::shop::{CASHIER, MANAGER, STRICT, Setup, Shop, approval, tender, variant};
+use testkit::shop::{BALL, CASHIER, MANAGER, STRICT, Setup, Shop, approval, tender, variant};
 use till::door::{CartView, Command, RefusalCode, Reply};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -203,6 +204,51 @@ fn a_parked_cart_comes_back_and_says_what_it_has_no_right_to_any_more() {
         RefusalCode::NoRight,
         no_right(0),
     );
+}
+
+#[test]
+fn an_article_that_became_strict_since_it_was_put_on_the_cart_needs_a_right() {
+    let no_right = json!({"sku": BALL, "variant": variant(BALL), "right": 0});
+    for parked in [false, true] {
+        let mut shop = shop(0);
+        shop.scan(BALL);
+        let sale = shop.cart().sale;
+        if parked {
+            shop.ok(Command::Park { label: None });
+        }
+        shop.set_class(BALL, StockClass::Strict);
+        if parked {
+            shop.ok(Command::Recall { sale });
+        }
+        let cash = || tender(TenderKind::Cash, None);
+        shop.refused_with(
+            Command::AddTender { tender: cash() },
+            RefusalCode::NoRight,
+            no_right.clone(),
+        );
+        let complete = || Command::Complete {
+            sale,
+            tenders: vec![cash()],
+            approval: None,
+        };
+        shop.refused_with(complete(), RefusalCode::NoRight, no_right.clone());
+        // With a right it is sold as what it is now.
+        shop.grant(BALL, 2, DAY_MS);
+        shop.ok(complete());
+        let Some(Fact::SaleCompleted(sold)) = shop.facts().pop() else {
+            panic!("a sale")
+        };
+        assert_eq!(sold.lines[0].class, StockClass::Strict);
+        // Back on the shelf it needs none.
+        shop.scan(BALL);
+        shop.set_class(BALL, StockClass::Shelf);
+        shop.pay_cash(None);
+        let Some(Fact::SaleCompleted(sold)) = shop.facts().pop() else {
+            panic!("a sale")
+        };
+        assert_eq!(sold.lines[0].class, StockClass::Shelf);
+        shop.verify_clean();
+    }
 }
 
 #[test]
