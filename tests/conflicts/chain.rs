@@ -274,7 +274,7 @@ impl Chain {
                 location: location(shop),
                 quantity: Quantity::units(units).expect("units"),
             }],
-            life_ms: 24 * 60 * 60 * 1_000,
+            life_ms: None,
         };
         let now = self.world.now();
         let answer = self.with_hub(|hub| hub.promise(&request, &now));

@@ -67,7 +67,7 @@ fn row_21_server_restored_from_a_backup() {
             location: crate::chain::location(MARSA),
             quantity: domain::quantity::Quantity::ONE,
         }],
-        life_ms: 60_000,
+        life_ms: Some(60_000),
     };
     let asked = request(&chain);
     let stopped = chain.with_hub(|hub| hub.promise(&asked, &now));

@@ -96,7 +96,7 @@ fn promise(world: &World, id: u128, sku: &str, now: &Now) -> bool {
                 location: location(),
                 quantity: Quantity::ONE,
             }],
-            life_ms: 24 * 60 * 60 * 1_000,
+            life_ms: None,
         };
         let answer = hub.promise(&request, now).expect("an answer");
         matches!(answer, PromiseAnswer::Promised { .. })

@@ -1,4 +1,6 @@
-//! Promises: units that the online channel keeps for a shopper, all of a batch or none, for a limited time.
+//! Promises: units that the online channel keeps for a shopper, all of a batch or none. A cart is kept for a limited time;
+//! an order is kept until its goods were handed over or it was given up, because nobody who hands over is asked how late
+//! it is.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +20,7 @@ use crate::rights::{Gate, standing, streams_at};
 use crate::shops::from_row;
 use crate::store::{Place, PromiseRow, StoreError, StoreResult, StreamRow, Tx};
 
-/// Longest life of a promise, in milliseconds.
+/// Longest life of a cart, in milliseconds.
 pub const PROMISE_MS_MAX: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// Most lines of a promise.
 pub const PROMISE_LINES_MAX: usize = 500;
@@ -26,6 +28,8 @@ pub const PROMISE_LINES_MAX: usize = 500;
 pub const PICK_MS: i64 = 45 * 60 * 1_000;
 /// The time over which tills' sales are looked at to guess what they sell unheard, in milliseconds.
 const RATE_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+/// When an order expires, as it is kept.
+const NEVER: i64 = i64::MAX;
 /// Epoch in which the channel has said which promises it has made.
 const CONFIRMED: &str = "promises_epoch";
 
@@ -47,8 +51,9 @@ pub struct PromiseRequest {
     pub promise: PromiseId,
     /// What is wanted.
     pub lines: Vec<PromiseLine>,
-    /// How long the promise is to hold by the server's clock, milliseconds.
-    pub life_ms: i64,
+    /// How long a cart is to be kept by the server's clock, milliseconds; none for an order, which does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life_ms: Option<i64>,
 }
 
 /// What was decided.
@@ -57,8 +62,9 @@ pub struct PromiseRequest {
 pub enum PromiseAnswer {
     /// All of it is kept.
     Promised {
-        /// Until when, milliseconds since 1970 by the server's clock.
-        expires: i64,
+        /// Until when, milliseconds since 1970 by the server's clock; none for an order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<i64>,
     },
     /// None of it is kept.
     Refused {
@@ -191,7 +197,7 @@ impl Hub {
                     });
                 }
             }
-            let expires = now.wall_ms.saturating_add(request.life_ms);
+            let expires = expires(request, now);
             let (answer, state) = if short.is_empty() {
                 (PromiseAnswer::Promised { expires }, PromiseState::Open)
             } else {
@@ -199,6 +205,22 @@ impl Hub {
             };
             put(tx, request, &demand, (&answer, state), expires)?;
             Ok(answer)
+        })
+    }
+
+    /// Makes an order of a cart that is still kept: it was paid for. Asking again changes nothing, and one that has ended
+    /// stays as it ended: the channel has to ask anew.
+    ///
+    /// # Errors
+    /// [`PromiseError::Unknown`].
+    pub fn order_promise(
+        &mut self,
+        promise: PromiseId,
+        now: &Now,
+    ) -> Result<PromiseState, PromiseError> {
+        self.end_or_keep(promise, now, |row| PromiseRow {
+            expires: NEVER,
+            ..row
         })
     }
 
@@ -211,6 +233,19 @@ impl Hub {
         promise: PromiseId,
         now: &Now,
     ) -> Result<PromiseState, PromiseError> {
+        self.end_or_keep(promise, now, |row| PromiseRow {
+            state: PromiseState::Released.code().to_owned(),
+            ..row
+        })
+    }
+
+    /// Changes a promise that is open; how it stands then.
+    fn end_or_keep(
+        &mut self,
+        promise: PromiseId,
+        now: &Now,
+        change: impl FnOnce(PromiseRow) -> PromiseRow,
+    ) -> Result<PromiseState, PromiseError> {
         self.store.write(|tx| {
             tx.expire_promises(now.wall_ms)?;
             let row = tx.promise(promise)?.ok_or_else(|| PromiseError::Unknown {
@@ -221,11 +256,9 @@ impl Hub {
             if state != PromiseState::Open {
                 return Ok(state);
             }
-            tx.put_promise(&PromiseRow {
-                state: PromiseState::Released.code().to_owned(),
-                ..row
-            })?;
-            Ok(PromiseState::Released)
+            let row = change(row);
+            tx.put_promise(&row)?;
+            Ok(PromiseState::of(&row.state)?)
         })
     }
 
@@ -269,7 +302,7 @@ impl Hub {
             let mut places = std::collections::BTreeSet::new();
             for (request, demand) in &demands {
                 check_known(tx, demand)?;
-                let expires = now.wall_ms.saturating_add(request.life_ms);
+                let expires = expires(request, now);
                 if tx.promise(request.promise)?.is_some() {
                     continue;
                 }
@@ -305,7 +338,8 @@ fn demand_of(request: &PromiseRequest) -> Result<BTreeMap<Place, Quantity>, Prom
     if request.lines.is_empty() || request.lines.len() > PROMISE_LINES_MAX {
         return invalid("no lines, or too many");
     }
-    if request.life_ms <= 0 || request.life_ms > PROMISE_MS_MAX {
+    let fits = |life: i64| (1..=PROMISE_MS_MAX).contains(&life);
+    if !request.life_ms.is_none_or(fits) {
         return invalid("its life");
     }
     let mut demand: BTreeMap<Place, Quantity> = BTreeMap::new();
@@ -319,6 +353,11 @@ fn demand_of(request: &PromiseRequest) -> Result<BTreeMap<Place, Quantity>, Prom
         }
     }
     Ok(demand)
+}
+
+fn expires(request: &PromiseRequest, now: &Now) -> Option<i64> {
+    let life = request.life_ms?;
+    Some(now.wall_ms.saturating_add(life))
 }
 
 fn body_of(request: &PromiseRequest) -> StoreResult<Vec<u8>> {
@@ -357,14 +396,14 @@ fn put(
     request: &PromiseRequest,
     demand: &BTreeMap<Place, Quantity>,
     (answer, state): (&PromiseAnswer, PromiseState),
-    expires: i64,
+    expires: Option<i64>,
 ) -> StoreResult<()> {
     tx.put_promise(&PromiseRow {
         promise: request.promise,
         body: body_of(request)?,
         answer: serde_json::to_string(answer).map_err(|_| StoreError::Corrupt("promise"))?,
         state: state.code().to_owned(),
-        expires,
+        expires: expires.unwrap_or(NEVER),
     })?;
     for (place, quantity) in demand {
         tx.put_promise_line(request.promise, place, *quantity)?;

@@ -14,8 +14,8 @@ use domain::ids::{DocumentId, PromiseId, SaleId, StreamId, TransferId, UserId, V
 use domain::quantity::Quantity;
 use domain::time::Hlc;
 use hub::{
-    LEASE_MS, Now, PromiseAnswer, PromiseError, PromiseLine, PromiseRequest, PromiseState,
-    RECLAIM_MARGIN_MS,
+    LEASE_MS, Now, PROMISE_MS_MAX, PromiseAnswer, PromiseError, PromiseLine, PromiseRequest,
+    PromiseState, RECLAIM_MARGIN_MS,
 };
 use sync_protocol::{
     Cursor, FeedName, Grant, ProtocolError, RightsReport, SyncReply, SyncRequest, Want,
@@ -259,7 +259,7 @@ fn promise_of(id: u128, lines: &[(VariantId, &str, i64)]) -> PromiseRequest {
                 quantity: units(*count),
             })
             .collect(),
-        life_ms: 60_000,
+        life_ms: Some(60_000),
     }
 }
 
@@ -662,6 +662,12 @@ fn a_promise_asked_for_again_gets_the_same_answer_and_another_body_none() {
     wrong(promise_of(5, &[(one, "NOWHERE", 1)]));
     wrong(promise_of(6, &[(VariantId(Uuid::nil()), "LM", 1)]));
     wrong(promise_of(7, &[(one, "LM", 900_000), (one, "LM", 900_000)]));
+    for life in [i64::MIN, -1, 0, PROMISE_MS_MAX + 1, i64::MAX] {
+        wrong(PromiseRequest {
+            life_ms: Some(life),
+            ..promise_of(8, &[(one, "LM", 1)])
+        });
+    }
 }
 
 fn world_of(request: &PromiseRequest) -> Result<PromiseAnswer, PromiseError> {
@@ -726,7 +732,7 @@ fn a_promise_ends_by_release_by_the_servers_clock_or_with_the_goods() {
 }
 
 #[test]
-fn a_late_pick_of_an_expired_promise_closes_it_and_shows_what_is_missing() {
+fn a_late_pick_of_an_expired_cart_closes_it_and_shows_what_is_missing() {
     let mut world = world();
     let one = world.variant("ONE");
     let mut till = Player::new(world.till("01", 10));
@@ -754,6 +760,70 @@ fn a_late_pick_of_an_expired_promise_closes_it_and_shows_what_is_missing() {
         .expect("state");
     assert_eq!(state, Some(PromiseState::Picked));
     assert!(kinds(&world).contains(&IncidentKind::PromiseAtRisk));
+    world.assert_verified();
+}
+
+#[test]
+fn an_order_does_not_expire_and_a_cart_becomes_one_while_it_is_kept() {
+    let mut world = world();
+    let (one, ticket) = (world.variant("ONE"), world.variant("TIC"));
+    let mut till = Player::new(world.till("01", 10));
+    let id = |number| PromiseId(Uuid::from_u128(number));
+    // A cart that was paid for within its time.
+    assert!(promise(&mut world, 1, &[(one, "LM", 1)]));
+    for ms in [30_000, 40_000] {
+        let state = world.hub.order_promise(id(1), &at(ms)).expect("kept");
+        assert_eq!(state, PromiseState::Open);
+    }
+    let late = 400 * 24 * 60 * 60 * 1_000;
+    let second = promise_of(2, &[(one, "LM", 1)]);
+    let answer = world.hub.promise(&second, &at(late)).expect("an answer");
+    assert!(
+        matches!(answer, PromiseAnswer::Refused { .. }),
+        "it is kept"
+    );
+    // Handed over long ago without a link, and heard of now.
+    till.ms = late;
+    till.till.append(&Fact::OrderPicked(OrderPicked {
+        promise: id(1),
+        location: location("LM"),
+        zone: MAIN_ZONE.to_owned(),
+        lines: vec![GoodsLine {
+            variant: one,
+            quantity: units(1),
+            class: StockClass::Strict,
+        }],
+        user: None,
+    }));
+    till.settle(&mut world);
+    let state = world.hub.promise_state(id(1), &at(late)).expect("state");
+    assert_eq!(state, Some(PromiseState::Picked));
+    assert!(!kinds(&world).contains(&IncidentKind::PromiseAtRisk));
+    assert_eq!(free(&world, one), 0);
+    // A cart whose time is over is nobody's any more.
+    assert!(promise(&mut world, 3, &[(ticket, "LM", 1)]));
+    let state = world.hub.order_promise(id(3), &at(61_000)).expect("ended");
+    assert_eq!(state, PromiseState::Expired);
+    // Ordered at once, and given up.
+    let order = PromiseRequest {
+        life_ms: None,
+        ..promise_of(4, &[(ticket, "LM", 1)])
+    };
+    let answer = world.hub.promise(&order, &at(0)).expect("an answer");
+    assert_eq!(answer, PromiseAnswer::Promised { expires: None });
+    let state = world.hub.promise_state(id(4), &at(late)).expect("state");
+    assert_eq!(state, Some(PromiseState::Open));
+    let state = world
+        .hub
+        .release_promise(id(4), &at(late))
+        .expect("given up");
+    assert_eq!(state, PromiseState::Released);
+    let state = world.hub.order_promise(id(4), &at(late)).expect("ended");
+    assert_eq!(state, PromiseState::Released);
+    assert!(matches!(
+        world.hub.order_promise(id(5), &at(late)),
+        Err(PromiseError::Unknown { .. })
+    ));
     world.assert_verified();
 }
 

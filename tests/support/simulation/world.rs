@@ -16,10 +16,7 @@ use domain::ids::{
 use domain::quantity::Quantity;
 use domain::time::{Boot, Now};
 use hub::import::ImportOptions;
-use hub::{
-    AdminError, Hub, NewTenant, PROMISE_MS_MAX, PromiseAnswer, PromiseError, PromiseLine,
-    PromiseRequest,
-};
+use hub::{AdminError, Hub, NewTenant, PromiseAnswer, PromiseError, PromiseLine, PromiseRequest};
 use hub_http::{Clock, SharedHub, Tenants};
 use sync_client::enrol;
 use testkit::disk::crash::Survival;
@@ -595,8 +592,7 @@ impl Chain {
                 location: place.1.clone(),
                 quantity: Quantity(units * UNIT),
             }],
-            // An order must outlive its goods' way out of the shop; a cart need not.
-            life_ms: if is_order { PROMISE_MS_MAX } else { CART_MS },
+            life_ms: (!is_order).then_some(CART_MS),
         };
         self.reclaim_by_lease_alone()?;
         let answer = if self.mutant == Some(Mutant::PromiseOnHand) {
@@ -612,7 +608,7 @@ impl Chain {
                     request,
                     place,
                     units,
-                    expires,
+                    expires: expires.unwrap_or(i64::MAX),
                     open: true,
                     is_order,
                 });
@@ -639,7 +635,7 @@ impl Chain {
         }
         let one = std::slice::from_ref(request);
         let taken = self.with_hub(|hub| Ok(hub.confirm_promises(one, &server_now(now))))?;
-        let expires = now + request.life_ms;
+        let expires = request.life_ms.map(|life| now + life);
         Ok(taken.map(|()| PromiseAnswer::Promised { expires }))
     }
 
@@ -912,7 +908,7 @@ impl Chain {
         let open = open.filter(|_| self.mutant != Some(Mutant::PromisesNotConfirmed));
         let open: Vec<PromiseRequest> = open
             .map(|order| PromiseRequest {
-                life_ms: order.expires - now,
+                life_ms: order.request.life_ms.map(|_| order.expires - now),
                 ..order.request.clone()
             })
             .collect();
