@@ -53,6 +53,9 @@ function start(name, args) {
   return { ready, log: () => log, stop: async () => { child.kill('SIGTERM'); await gone; } };
 }
 
+/** A kit of the demo catalogue: two of `of`. */
+const KIT = { sku: 'PACK-BOT-1', gtin: '2990101000208', of: 'BOT-INOX-1-BLK-500' };
+
 /** Three variants of the demo catalogue that La Marsa has in stock, as `{sku, gtin}`. */
 function goods() {
   const rows = readFileSync(join(root, 'sync-server', 'demo', 'atlas-sport.csv'), 'utf8').trim().split(/\r?\n/).map((line) => line.split(','));
@@ -238,6 +241,12 @@ async function sale(browser, { lang, width, height, name }) {
     const steps = await office.$$eval('[data-testid="lineage-step"]', (rows) => rows.map((row) => Number(row.dataset.quantity)));
     check(steps.length > 1 && steps[steps.length - 1] === -sold[items.length - 1], 'the last step of a figure is the sale: ' + steps);
     await picture('9-office-lineage', office);
+    // A kit has as many as its parts allow, and says what they are.
+    await office.fill('[data-testid="stock-search"]', KIT.sku);
+    await office.waitForSelector(`[data-testid="kit-${KIT.sku}"]`, { timeout: DEADLINE_MS });
+    const bottles = await stockOf(KIT.of);
+    await until('a pair is two bottles', async () => await stockOf(KIT.sku) === Math.floor(bottles / 2000) * 1000);
+    await picture('9-office-kit', office);
     await office.click('[data-testid="tab-takings"]');
     await until('takings are those of the sale', async () => Number(await office.getAttribute('[data-testid="takings-total-TND"]', 'data-minor', { timeout: DEADLINE_MS })) === total);
     await picture('10-office-takings', office);
@@ -305,6 +314,11 @@ async function sale(browser, { lang, width, height, name }) {
     await tap('stock');
     await seen('stock-receive');
     await picture('12-stock-1');
+    await scan(KIT.gtin);
+    await until('the till says what the kit is made of', async () => (await page.textContent('[data-testid="kit-parts"]', { timeout: DEADLINE_MS })).includes(KIT.of));
+    check(await page.locator('[data-testid="stock-lineage"]').count() === 0, 'a kit has no stock of its own to explain');
+    await picture('12-stock-1-kit');
+    await closeSheets();
     const had = await lookUp(ball);
     await picture('12-stock-2-lineage');
     await closeSheets();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Names, StockClass};
+use crate::catalog::{KitPart, Names, StockClass};
 use crate::config::{CashRounding, DocumentLevy, Rate, TaxRounding};
 use crate::event::{GoodsLine, LevyCharged, Override, OverrideKind, TaxTotal, Tender};
 use crate::ids::{SaleId, TaxCategory, VariantId};
@@ -181,7 +181,7 @@ impl Cart {
     /// # Errors
     /// [`CartError::QuantityInvalid`], [`CartError::PriceInvalid`], [`CartError::TooManyLines`], in this order.
     pub fn add_line(&mut self, new: NewLine) -> Result<u32, CartError> {
-        check_quantity(new.quantity)?;
+        check_parts(&new.components, new.quantity)?;
         check_price(new.list_minor)?;
         let overrides = &self.overrides;
         let waived = |line: u32| waives_right(overrides, line);
@@ -189,7 +189,7 @@ impl Cart {
         if let Some(line) = self.lines.iter_mut().find(grows) {
             let sum = line.quantity.checked_add(new.quantity);
             let sum = sum.ok_or(CartError::QuantityInvalid)?;
-            check_quantity(sum)?;
+            check_parts(&line.components, sum)?;
             line.quantity = sum;
             return Ok(line.line);
         }
@@ -201,7 +201,7 @@ impl Cart {
     /// # Errors
     /// As [`Cart::add_line`].
     pub fn add_apart(&mut self, new: NewLine) -> Result<u32, CartError> {
-        check_quantity(new.quantity)?;
+        check_parts(&new.components, new.quantity)?;
         check_price(new.list_minor)?;
         if self.lines.len() >= LINES_MAX {
             return Err(CartError::TooManyLines);
@@ -226,28 +226,21 @@ impl Cart {
         Ok(line)
     }
 
-    /// What the cart takes of rights to strict variants: lines and parts of kits of one variant are one demand, what
-    /// is taken back is taken off, and lines that a manager let pass take none.
+    /// What the cart takes of rights to strict variants, thousandths: lines and parts of kits of one variant are one
+    /// demand, what is taken back is taken off, and lines that a manager let pass take none.
     pub fn strict_demand(&self) -> BTreeMap<VariantId, i64> {
-        let mut demand: BTreeMap<VariantId, i64> = BTreeMap::new();
-        let mut take = |variant: VariantId, class: StockClass, quantity: Quantity| {
-            if class == StockClass::Strict {
-                let sum = demand.entry(variant).or_default();
-                *sum = sum.saturating_add(quantity.0);
-            }
-        };
-        for line in &self.lines {
-            if waives_right(&self.overrides, line.line) {
-                continue;
-            }
-            if line.components.is_empty() {
-                take(line.variant, line.class, line.quantity);
-            }
-            for part in line.components_of(line.quantity) {
-                take(part.variant, part.class, part.quantity);
-            }
-        }
-        demand
+        let waived = |line: &&CartLine| !waives_right(&self.overrides, line.line);
+        demand(self.lines.iter().filter(waived), StockClass::Strict)
+    }
+
+    /// What the cart takes off the shelf of variants of class `shelf`, thousandths, parts of kits too.
+    pub fn shelf_demand(&self) -> BTreeMap<VariantId, i64> {
+        demand(self.lines.iter(), StockClass::Shelf)
+    }
+
+    /// The first line that takes of `variant`, itself or as a part.
+    pub fn line_taking(&self, variant: VariantId) -> Option<&CartLine> {
+        self.lines.iter().find(|line| line.takes_of(variant))
     }
 
     /// Sets how many of a line there are; more than none.
@@ -256,7 +249,9 @@ impl Cart {
     /// [`CartError::QuantityInvalid`], [`CartError::UnknownLine`].
     pub fn set_quantity(&mut self, line: u32, quantity: Quantity) -> Result<(), CartError> {
         check_quantity(quantity)?;
-        self.line_mut(line)?.quantity = quantity;
+        let line = self.line_mut(line)?;
+        check_parts(&line.components, quantity)?;
+        line.quantity = quantity;
         Ok(())
     }
 
@@ -333,6 +328,21 @@ impl Cart {
     }
 }
 
+/// What lines take of the variants of a class.
+fn demand<'a>(
+    lines: impl Iterator<Item = &'a CartLine>,
+    class: StockClass,
+) -> BTreeMap<VariantId, i64> {
+    let mut demand: BTreeMap<VariantId, i64> = BTreeMap::new();
+    for taken in lines.flat_map(CartLine::taken) {
+        if taken.class == class {
+            let sum = demand.entry(taken.variant).or_default();
+            *sum = sum.saturating_add(taken.quantity.0);
+        }
+    }
+    demand
+}
+
 /// Whether a manager let a line pass without a right.
 fn waives_right(overrides: &[Override], line: u32) -> bool {
     overrides
@@ -355,27 +365,38 @@ impl CartLine {
 
     /// What `quantity` of the line is made of, for a kit. Shares of a unit are rounded to thousandths, half up.
     pub fn components_of(&self, quantity: Quantity) -> Vec<GoodsLine> {
-        let share = |part: &GoodsLine| {
-            let product = i128::from(part.quantity.0) * i128::from(quantity.0);
-            // Both are at most a million units, so the product of their thousandths is far from the limit.
-            let rounded = (product + 500).div_euclid(1_000);
-            let limited = rounded.clamp(i128::from(-QUANTITY_MAX), i128::from(QUANTITY_MAX));
-            GoodsLine {
-                quantity: Quantity(i64::try_from(limited).unwrap_or(0)),
-                ..part.clone()
-            }
+        let share = |part: &GoodsLine| GoodsLine {
+            // No line holds a quantity of which a part is nothing or too much.
+            quantity: part_of(part, quantity).unwrap_or_default(),
+            ..part.clone()
         };
         self.components.iter().map(share).collect()
+    }
+
+    /// What leaves the shelf: the variant, or what a kit is made of.
+    pub fn taken(&self) -> Vec<GoodsLine> {
+        if self.components.is_empty() {
+            return vec![GoodsLine {
+                variant: self.variant,
+                quantity: self.quantity,
+                class: self.class,
+            }];
+        }
+        self.components_of(self.quantity)
+    }
+
+    /// Whether it takes of `variant`, itself or as a part.
+    pub fn takes_of(&self, variant: VariantId) -> bool {
+        if self.components.is_empty() {
+            return self.variant == variant;
+        }
+        self.components.iter().any(|part| part.variant == variant)
     }
 
     /// Whether selling it spends a right.
     pub fn is_strict(&self) -> bool {
         let strict = |part: &GoodsLine| part.class == StockClass::Strict;
-        if self.components.is_empty() {
-            self.class == StockClass::Strict
-        } else {
-            self.components.iter().any(strict)
-        }
+        self.taken().iter().any(strict)
     }
 
     /// Unit price times quantity, rounded half away from zero to minor units.
@@ -566,6 +587,26 @@ fn within(value: i128) -> Result<i64, CartError> {
         Ok(minor) if minor.unsigned_abs() <= MINOR_MAX.unsigned_abs() => Ok(minor),
         _ => Err(CartError::AmountOverflow),
     }
+}
+
+/// Whether so much can be sold of a line: each part of a kit has to come to something, too.
+fn check_parts(components: &[GoodsLine], quantity: Quantity) -> Result<(), CartError> {
+    check_quantity(quantity)?;
+    let fits = |part: &GoodsLine| part_of(part, quantity).is_some();
+    if components.iter().all(fits) {
+        Ok(())
+    } else {
+        Err(CartError::QuantityInvalid)
+    }
+}
+
+/// What `quantity` of a line takes of one of its parts.
+fn part_of(part: &GoodsLine, quantity: Quantity) -> Option<Quantity> {
+    let kit = KitPart {
+        variant: part.variant,
+        quantity: part.quantity,
+    };
+    kit.in_kits(quantity)
 }
 
 const fn check_quantity(quantity: Quantity) -> Result<(), CartError> {

@@ -7,7 +7,11 @@ use ts_rs::TS;
 use std::collections::BTreeMap;
 
 use crate::ids::{LocationId, StyleId, TaxCategory, VariantId};
+use crate::quantity::{QUANTITY_MAX, Quantity};
 use crate::time::BusinessDate;
+
+/// Most parts of a kit.
+pub const KIT_PARTS_MAX: usize = 50;
 
 /// A text in the three languages of the till. French is always there; the others fall back to it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
@@ -107,14 +111,52 @@ pub struct Variant {
     /// Stock class by location.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<LocationId, StockClass>,
+    /// What one unit is made of, for a kit: the parts leave the shelf, and no stock is kept of the kit itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<KitPart>,
     /// No longer sold; still scannable, so that what is on the shelf can leave it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
 }
 
+/// A part of a kit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KitPart {
+    /// The article; never a kit itself.
+    pub variant: VariantId,
+    /// How much of it is in one unit of the kit, above zero.
+    pub quantity: Quantity,
+}
+
+impl KitPart {
+    /// How much of the part `kits` take, rounded to thousandths, half up; none where that is nothing or more than a line
+    /// may hold.
+    pub fn in_kits(&self, kits: Quantity) -> Option<Quantity> {
+        let product = i128::from(self.quantity.0) * i128::from(kits.0);
+        let rounded = (product + 500).div_euclid(1_000);
+        let limit = i128::from(QUANTITY_MAX);
+        let fits = rounded != 0 && (-limit..=limit).contains(&rounded);
+        fits.then(|| i64::try_from(rounded).ok().map(Quantity))?
+    }
+
+    /// How many whole kits so much of the part is enough for; nothing where there is less than nothing.
+    pub fn kits_of(&self, on_hand: Quantity) -> Quantity {
+        let whole = i128::from(on_hand.0.max(0)) / i128::from(self.quantity.0.max(1));
+        Quantity(i64::try_from(whole.saturating_mul(1_000)).unwrap_or(i64::MAX))
+    }
+}
+
 impl Variant {
-    /// The stock class at `location`.
+    /// Whether it is sold as its parts.
+    pub const fn is_kit(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// The stock class at `location`. That of a kit is [`StockClass::Untracked`]: its parts have their own.
     pub fn class_at(&self, location: &LocationId) -> StockClass {
+        if self.is_kit() {
+            return StockClass::Untracked;
+        }
         self.classes.get(location).copied().unwrap_or(self.class)
     }
 }
@@ -252,6 +294,39 @@ mod tests {
             "٤٠٠٦٣٨١٣٣٣٩٣١",
         ] {
             assert_eq!(Gtin::parse(bad), Err(GtinError::Shape), "{bad}");
+        }
+    }
+
+    #[test]
+    fn parts_are_rounded_to_thousandths_and_kits_are_whole() {
+        let part = |thousandths| KitPart {
+            variant: VariantId(uuid::Uuid::nil()),
+            quantity: Quantity(thousandths),
+        };
+        for (part_of, kits, taken) in [
+            (2_000, 3_000, Some(6_000)),
+            (2_000, -3_000, Some(-6_000)),
+            (333, 1_500, Some(500)),
+            (333, 500, Some(167)),
+            (1, 499, None),
+            (1, 500, Some(1)),
+            (1_000, 0, None),
+            (QUANTITY_MAX, 1_000, Some(QUANTITY_MAX)),
+            (QUANTITY_MAX, 1_001, None),
+            (QUANTITY_MAX, QUANTITY_MAX, None),
+        ] {
+            let found = part(part_of).in_kits(Quantity(kits));
+            assert_eq!(found, taken.map(Quantity), "{part_of} in {kits}");
+        }
+        for (part_of, on_hand, kits) in [
+            (2_000, 9_000, 4_000),
+            (2_000, 1_999, 0),
+            (2_000, -9_000, 0),
+            (500, 1_250, 2_000),
+            (1, i64::MAX, i64::MAX),
+        ] {
+            let found = part(part_of).kits_of(Quantity(on_hand));
+            assert_eq!(found, Quantity(kits), "{on_hand} by {part_of}");
         }
     }
 

@@ -125,6 +125,8 @@ pub(crate) struct VariantIn {
     pub gtins: Vec<Gtin>,
     pub tax: TaxCategory,
     pub class: StockClass,
+    /// SKUs and quantities of what one unit is made of, for a kit; none leaves it as it is.
+    pub parts: Option<Vec<(String, Quantity)>>,
     /// None leaves it as it is.
     pub archived: Option<bool>,
     pub prices: Vec<(PriceListId, i64)>,

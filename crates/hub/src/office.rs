@@ -1,8 +1,8 @@
 //! What head office sees: stock, takings, tills; and who may see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::catalog::{Names, Style, Variant};
+use domain::catalog::{Names, StockClass, Style, Variant};
 use domain::event::{Event, Fact, StreamHead, StreamPos, StreamReason};
 use domain::ids::{DeviceId, LocationId, StoreId, StreamId, TillId, VariantId};
 use domain::money::Currency;
@@ -59,8 +59,20 @@ pub struct StockLine {
     pub category: String,
     /// Options of the variant.
     pub options: Vec<OptionValue>,
-    /// Thousandths on hand by location; a location that never held the variant is missing.
+    /// Thousandths on hand by location; a location that never held the variant is missing. Of a kit, as many whole ones as
+    /// its parts are enough for.
     pub quantities: BTreeMap<LocationId, Quantity>,
+    /// What one unit of a kit is made of; no stock is kept of the kit itself.
+    pub parts: Vec<PartLine>,
+}
+
+/// A part of a kit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartLine {
+    /// SKU.
+    pub sku: String,
+    /// Thousandths in one unit.
+    pub quantity: Quantity,
 }
 
 /// Name and value of an option.
@@ -250,6 +262,21 @@ fn streams_of(
     }
     lines.sort_by_key(|line| (line.opened, line.stream));
     Ok(lines)
+}
+
+/// How many whole kits there are where `of` is what there is of an article; none where no stock is kept of any part.
+pub(crate) fn least_kits(
+    kit: &Variant,
+    of: impl Fn(VariantId) -> StoreResult<Option<Quantity>>,
+) -> StoreResult<Option<Quantity>> {
+    let mut least: Option<Quantity> = None;
+    for part in &kit.parts {
+        if let Some(there) = of(part.variant)? {
+            let kits = part.kits_of(there);
+            least = Some(least.map_or(kits, |least| least.min(kits)));
+        }
+    }
+    Ok(least)
 }
 
 /// A variant of the catalogue.
@@ -716,13 +743,31 @@ fn stock_line<'a>(
             .ok_or(StoreError::Corrupt("style"))?,
         "style",
     )?;
+    let mut articles = Vec::new();
+    for part in &found.parts {
+        articles.extend(variant_by_id(tx, part.variant)?);
+    }
     let mut quantities = BTreeMap::new();
     for location in locations {
-        if let Some(quantity) = quantity_at(tx, row.variant, location)? {
-            quantities.insert(location.clone(), quantity);
-        }
+        let held = if found.is_kit() {
+            kits_at(tx, &found, &articles, location)?
+        } else {
+            quantity_at(tx, row.variant, location)?
+        };
+        quantities.extend(held.map(|held| (location.clone(), held)));
     }
+    let part_line = |article: Variant| {
+        let part = found
+            .parts
+            .iter()
+            .find(|part| part.variant == article.variant)?;
+        Some(PartLine {
+            sku: article.sku,
+            quantity: part.quantity,
+        })
+    };
     Ok(StockLine {
+        parts: articles.into_iter().filter_map(part_line).collect(),
         variant: row.variant,
         sku: row.sku,
         style: style.code,
@@ -736,5 +781,30 @@ fn stock_line<'a>(
             .map(|(name, value)| OptionValue { name, value })
             .collect(),
         quantities,
+    })
+}
+
+/// How many whole kits lie at a location; none where no part was ever moved or counted.
+fn kits_at(
+    tx: &Tx<'_>,
+    kit: &Variant,
+    articles: &[Variant],
+    location: &LocationId,
+) -> StoreResult<Option<Quantity>> {
+    let tracked: BTreeSet<VariantId> = articles
+        .iter()
+        .filter(|article| article.class_at(location) != StockClass::Untracked)
+        .map(|article| article.variant)
+        .collect();
+    let mut held = BTreeMap::new();
+    for variant in &tracked {
+        held.insert(*variant, quantity_at(tx, *variant, location)?);
+    }
+    if held.values().all(Option::is_none) {
+        return Ok(None);
+    }
+    // What was never moved is none.
+    least_kits(kit, |part| {
+        Ok(held.get(&part).map(|held| held.unwrap_or_default()))
     })
 }

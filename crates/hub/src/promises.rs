@@ -15,7 +15,7 @@ use sync_protocol::DeviceStatus;
 
 use crate::incidents::look_at;
 use crate::lifecycle::{Hub, Identity, epoch};
-use crate::office::variant_by_id;
+use crate::office::{least_kits, variant_by_id};
 use crate::rights::{Gate, standing, streams_at};
 use crate::shops::from_row;
 use crate::store::{Place, PromiseRow, StoreError, StoreResult, StreamRow, Tx};
@@ -49,7 +49,7 @@ pub struct PromiseLine {
 pub struct PromiseRequest {
     /// Id that the asker made; asking again with it gets the same answer.
     pub promise: PromiseId,
-    /// What is wanted.
+    /// What is wanted; of a kit its parts are kept.
     pub lines: Vec<PromiseLine>,
     /// How long a cart is to be kept by the server's clock, milliseconds; none for an order, which does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ pub enum PromiseAnswer {
 /// What there was too little of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortage {
-    /// Variant.
+    /// Variant; where a kit was wanted, its part.
     pub variant: VariantId,
     /// Location.
     pub location: LocationId,
@@ -166,7 +166,7 @@ impl Hub {
         request: &PromiseRequest,
         now: &Now,
     ) -> Result<PromiseAnswer, PromiseError> {
-        let demand = demand_of(request)?;
+        let wanted = demand_of(request)?;
         let identity = &self.identity;
         self.store.write(|tx| {
             tx.expire_promises(now.wall_ms)?;
@@ -174,7 +174,7 @@ impl Hub {
             if let Some(known) = tx.promise(request.promise)? {
                 return same_again(&known, &body);
             }
-            check_known(tx, &demand)?;
+            let demand = in_parts(tx, &wanted)?;
             if !is_confirmed(tx)? {
                 return Err(PromiseError::Stopped);
             }
@@ -300,15 +300,15 @@ impl Hub {
         self.store.write(|tx| {
             tx.expire_promises(now.wall_ms)?;
             let mut places = std::collections::BTreeSet::new();
-            for (request, demand) in &demands {
-                check_known(tx, demand)?;
+            for (request, wanted) in &demands {
+                let demand = in_parts(tx, wanted)?;
                 let expires = expires(request, now);
                 if tx.promise(request.promise)?.is_some() {
                     continue;
                 }
                 let answer = PromiseAnswer::Promised { expires };
-                put(tx, request, demand, (&answer, PromiseState::Open), expires)?;
-                places.extend(demand.keys().cloned());
+                put(tx, request, &demand, (&answer, PromiseState::Open), expires)?;
+                places.extend(demand.into_keys());
             }
             tx.set_meta(CONFIRMED, &epoch(tx)?.to_string())?;
             for place in places {
@@ -318,7 +318,8 @@ impl Hub {
         })
     }
 
-    /// What could be promised of a variant at a location now; none where no stock is kept of it.
+    /// What could be promised of a variant at a location now, of a kit how many whole ones; none where no stock is kept
+    /// of it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -328,8 +329,13 @@ impl Hub {
         location: &LocationId,
         now: &Now,
     ) -> Result<Option<Quantity>, StoreError> {
-        self.store
-            .read(|tx| available(tx, &self.identity, &(variant, location.clone()), now))
+        self.store.read(|tx| {
+            let of = |variant| available(tx, &self.identity, &(variant, location.clone()), now);
+            match variant_by_id(tx, variant)? {
+                Some(row) if row.is_kit() => least_kits(&row, of),
+                Some(_) | None => of(variant),
+            }
+        })
     }
 }
 
@@ -372,18 +378,34 @@ fn same_again(known: &PromiseRow, body: &[u8]) -> Result<PromiseAnswer, PromiseE
     Ok(from_row(&known.answer, "promise")?)
 }
 
-fn check_known(tx: &Tx<'_>, demand: &BTreeMap<Place, Quantity>) -> Result<(), PromiseError> {
+/// What a batch takes off shelves: of a kit its parts, which are one demand with what is wanted of them by themselves.
+fn in_parts(
+    tx: &Tx<'_>,
+    wanted: &BTreeMap<Place, Quantity>,
+) -> Result<BTreeMap<Place, Quantity>, PromiseError> {
     let locations = tx.locations()?;
-    let unknown = |what, name: String| Err(PromiseError::Unknown { what, name });
-    for (variant, location) in demand.keys() {
+    let unknown = |what, name: String| PromiseError::Unknown { what, name };
+    let too_much = || PromiseError::Invalid { what: "a quantity" };
+    let mut demand: BTreeMap<Place, Quantity> = BTreeMap::new();
+    for ((variant, location), quantity) in wanted {
         if !locations.contains_key(location) {
-            return unknown("location", location.to_string());
+            return Err(unknown("location", location.to_string()));
         }
-        if variant_by_id(tx, *variant)?.is_none() {
-            return unknown("variant", variant.to_string());
+        let row = variant_by_id(tx, *variant)?;
+        let row = row.ok_or_else(|| unknown("variant", variant.to_string()))?;
+        let mut take = |variant: VariantId, quantity: Quantity| {
+            let sum = demand.entry((variant, location.clone())).or_default();
+            *sum = Quantity(sum.0.saturating_add(quantity.0));
+            (sum.0 <= QUANTITY_MAX).then_some(()).ok_or_else(too_much)
+        };
+        if !row.is_kit() {
+            take(*variant, *quantity)?;
+        }
+        for part in &row.parts {
+            take(part.variant, part.in_kits(*quantity).ok_or_else(too_much)?)?;
         }
     }
-    Ok(())
+    Ok(demand)
 }
 
 fn is_confirmed(tx: &Tx<'_>) -> StoreResult<bool> {

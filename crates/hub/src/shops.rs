@@ -29,6 +29,12 @@ pub enum AdminError {
         /// Its name.
         name: String,
     },
+    /// A kit has no stock class, its parts have.
+    #[error("{sku} is a kit: set the class of what it is made of")]
+    IsKit {
+        /// Its SKU.
+        sku: String,
+    },
     /// A text is empty, too long or holds what cannot be printed.
     #[error("the {what} cannot be used")]
     BadText {
@@ -210,7 +216,7 @@ impl Hub {
     /// A till learns of it with its next contact; what it sells until then as it did before is on no right.
     ///
     /// # Errors
-    /// [`AdminError::Unknown`] SKU or location.
+    /// [`AdminError::Unknown`] SKU or location; [`AdminError::IsKit`].
     pub fn set_class(
         &mut self,
         sku: &str,
@@ -221,6 +227,11 @@ impl Hub {
             let row = tx.variant_by_sku(sku)?.ok_or_else(|| unknown("SKU", sku))?;
             let mut variant =
                 variant_by_id(tx, row.variant)?.ok_or(StoreError::Corrupt("variant"))?;
+            if variant.is_kit() {
+                return Err(AdminError::IsKit {
+                    sku: sku.to_owned(),
+                });
+            }
             let locations: Vec<LocationId> = tx.locations()?.into_keys().collect();
             match location {
                 Some(location) if !locations.contains(location) => {

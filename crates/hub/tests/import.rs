@@ -5,6 +5,7 @@ mod support;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use domain::catalog::StockClass;
 use hub::import::{ImportFormat, ImportOptions};
 use support::{World, location, now, options};
 
@@ -405,4 +406,100 @@ fn thousands_of_rows_come_in_with_progress_told() {
     assert!(told.is_sorted() && told.len() > 5);
     assert_eq!(told.last(), Some(&(3_000, 3_000)));
     world.assert_verified();
+}
+
+const KITS: &str = "\
+style,name_fr,tax,class,sku,price:TN,stock:LM,kit
+PACK,Pack supporter,standard,,PACK,79.000,,2*BAL|TIC|1*SRV|S*X
+BAL,Ballon,standard,shelf,BAL,10.000,9,
+TIC,Billet,standard,strict,TIC,30.000,5,
+SRV,Gravure,standard,untracked,SRV,5.000,,
+STAR,Etoile,standard,shelf,S*X,5.000,7,
+";
+
+fn kit_of(world: &World, sku: &str) -> Vec<(String, i64)> {
+    let page = world.hub.stock_page(sku, 0, 10).expect("page");
+    let row = page.rows.into_iter().find(|row| row.sku == sku);
+    let parts = row.expect("a row").parts.into_iter();
+    parts.map(|part| (part.sku, part.quantity.0)).collect()
+}
+
+#[test]
+fn a_kit_is_made_of_articles_of_the_file_and_of_the_catalogue() {
+    let mut world = World::new();
+    let report = world.import(KITS, &options(true));
+    assert!(report.applied, "{:?}", report.errors);
+    let parts = |pairs: &[(&str, i64)]| -> Vec<(String, i64)> {
+        let part = |(sku, quantity): &(&str, i64)| ((*sku).to_owned(), *quantity);
+        pairs.iter().map(part).collect()
+    };
+    let whole = parts(&[
+        ("BAL", 2_000),
+        ("TIC", 1_000),
+        ("SRV", 1_000),
+        ("S*X", 1_000),
+    ]);
+    assert_eq!(kit_of(&world, "PACK"), whole);
+    let page = world.hub.stock_page("PACK", 0, 10).expect("page");
+    let at = |place: &str| {
+        page.rows[0]
+            .quantities
+            .get(&location(place))
+            .map(|held| held.0)
+    };
+    // Nine balls are four pairs; elsewhere nothing was ever counted.
+    assert_eq!((at("LM"), at("WEB")), (Some(4_000), None));
+    assert!(matches!(
+        world.hub.set_class("PACK", None, StockClass::Strict),
+        Err(hub::AdminError::IsKit { .. })
+    ));
+    // A file without the column leaves kits as they are, one with the column says what they are.
+    let rename = "style,name_fr,tax,sku\nPACK,Pack,standard,PACK\n";
+    assert!(world.import(rename, &options(false)).applied);
+    assert_eq!(kit_of(&world, "PACK"), whole);
+    let smaller = "style,name_fr,tax,sku,kit\nPACK,Pack,standard,PACK,0.5*BAL\n";
+    assert!(world.import(smaller, &options(false)).applied);
+    assert_eq!(kit_of(&world, "PACK"), parts(&[("BAL", 500)]));
+    let plain = "style,name_fr,tax,sku,kit\nPACK,Pack,standard,PACK,\n";
+    assert!(world.import(plain, &options(false)).applied);
+    assert_eq!(kit_of(&world, "PACK"), []);
+    world.assert_verified();
+}
+
+#[test]
+fn kits_that_cannot_be_are_refused_by_row() {
+    let many: Vec<String> = (0..51).map(|number| format!("P{number}")).collect();
+    let many = format!("K,Kit,standard,,K,{}", many.join("|"));
+    let table: &[(&str, &str, &str)] = &[
+        ("K,Kit,standard,,K,NONE", "kit", "unknown_part"),
+        ("K,Kit,standard,,K,K", "kit", "kit_in_kit"),
+        ("K,Kit,standard,,K,PACK", "kit", "kit_in_kit"),
+        ("K,Kit,standard,,K,0*BAL", "kit", "bad_quantity"),
+        ("K,Kit,standard,,K,-1*BAL", "kit", "bad_quantity"),
+        ("K,Kit,standard,,K,9999999999*BAL", "kit", "bad_quantity"),
+        ("K,Kit,standard,,K,BAL|2*BAL", "kit", "duplicate_part"),
+        ("K,Kit,standard,strict,K,BAL", "class", "kit_class"),
+        ("K,Kit,standard,shelf,K,BAL", "class", "kit_class"),
+        // What lies on a shelf could not be sold any more, and a part stays an article.
+        ("BAL,Ballon,standard,,BAL,TIC", "kit", "kit_in_kit"),
+        ("NEW,Neuf,standard,,NEW,TIC", "kit", "kit_has_stock"),
+        (&many, "kit", "too_many_parts"),
+    ];
+    for (row, column, code) in table {
+        let mut world = World::new();
+        assert!(world.import(KITS, &options(true)).applied);
+        let new = "style,name_fr,tax,sku,stock:LM\nNEW,Neuf,standard,NEW,3\n";
+        assert!(world.import(new, &options(true)).applied);
+        let csv = format!("style,name_fr,tax,class,sku,kit\n{row}\n");
+        let report = world.import(&csv, &options(false));
+        let first = report.errors.first().expect(code);
+        assert_eq!(
+            (first.column.as_str(), first.code),
+            (*column, *code),
+            "{row}"
+        );
+        assert!(!report.applied, "{row}");
+        assert_eq!(kit_of(&world, "BAL"), []);
+        world.assert_verified();
+    }
 }

@@ -11,7 +11,7 @@ use domain::event::{
     RightsMoved, SealReason, StockAdjusted, StockCounted, StreamHead, StreamPos, TransferSent,
 };
 use domain::ids::{DocumentId, PromiseId, SaleId, StreamId, TransferId, UserId, VariantId};
-use domain::quantity::Quantity;
+use domain::quantity::{QUANTITY_MAX, Quantity};
 use domain::time::Hlc;
 use hub::{
     LEASE_MS, Now, PROMISE_MS_MAX, PromiseAnswer, PromiseError, PromiseLine, PromiseRequest,
@@ -1395,4 +1395,92 @@ fn the_class_of_a_variant_is_head_offices_to_set() {
         .set_class("TIC", None, StockClass::Shelf)
         .expect("class");
     world.assert_verified();
+}
+
+#[test]
+fn of_a_kit_its_parts_are_promised_sold_and_granted() {
+    let mut world = world();
+    let kit = "style,name_fr,tax,sku,kit\nPACK,Pack,standard,PACK,2*TIC|BAL|SRV\n";
+    assert!(world.import(kit, &support::options(false)).applied);
+    let (pack, ticket, ball) = (
+        world.variant("PACK"),
+        world.variant("TIC"),
+        world.variant("BAL"),
+    );
+    let promisable = |world: &World, variant| {
+        let left = world.hub.promisable(variant, &location("LM"), &now());
+        left.expect("readable").map(|left| left.0)
+    };
+    assert_eq!(promisable(&world, pack), Some(2_000), "five tickets");
+    // Two kits take four, and a ticket by itself is of the same five.
+    let short = world.hub.promise(
+        &promise_of(1, &[(pack, "LM", 2), (ticket, "LM", 2)]),
+        &now(),
+    );
+    let Ok(PromiseAnswer::Refused { short }) = short else {
+        panic!("{short:?}")
+    };
+    let short: Vec<_> = short
+        .iter()
+        .map(|line| (line.variant, line.asked.0, line.available.0))
+        .collect();
+    assert_eq!(short, [(ticket, 6_000, 5_000)]);
+    assert!(promise(
+        &mut world,
+        2,
+        &[(pack, "LM", 2), (ticket, "LM", 1)]
+    ));
+    assert_eq!(free(&world, ticket), 0);
+    assert_eq!(promisable(&world, ball).map(|left| left % 1_000), Some(0));
+    assert!(!promise(&mut world, 3, &[(pack, "LM", 1)]));
+    let id = PromiseId(Uuid::from_u128(2));
+    world.hub.release_promise(id, &now()).expect("release");
+    assert_eq!(free(&world, ticket), 5);
+    for quantity in [QUANTITY_MAX, QUANTITY_MAX / 2 + 1_000] {
+        let line = PromiseLine {
+            variant: pack,
+            location: location("LM"),
+            quantity: Quantity(quantity),
+        };
+        let request = PromiseRequest {
+            promise: PromiseId(Uuid::from_u128(4)),
+            lines: vec![line],
+            life_ms: None,
+        };
+        let answer = world.hub.promise(&request, &now());
+        assert!(
+            matches!(answer, Err(PromiseError::Invalid { .. })),
+            "{answer:?}"
+        );
+    }
+    // A till sells one: its parts leave the shelf and its right, the kit itself nothing.
+    let mut till = player(&mut world, "01", 10);
+    let held = till.total(ticket);
+    assert!(held >= 2, "{held}");
+    let mut sale = till.till.sale(pack, 1, 79_000);
+    sale.lines[0].class = StockClass::Untracked;
+    sale.lines[0].components = [
+        (ticket, 2, StockClass::Strict),
+        (ball, 1, StockClass::Shelf),
+    ]
+    .into_iter()
+    .map(|(variant, count, class)| GoodsLine {
+        variant,
+        quantity: units(count),
+        class,
+    })
+    .collect();
+    till.till.append(&Fact::SaleCompleted(sale));
+    till.sync(&mut world);
+    let left = (world.on_hand("TIC", "LM"), world.on_hand("BAL", "LM"));
+    assert_eq!(left, (3, 19));
+    assert_eq!(free(&world, ticket) + outstanding(&world, ticket), 3);
+    assert_eq!(
+        outstanding(&world, ticket),
+        till.total(ticket) - 2,
+        "two were consumed"
+    );
+    assert_eq!(kinds(&world), []);
+    world.assert_verified();
+    world.assert_lineage();
 }

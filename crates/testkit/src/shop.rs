@@ -9,7 +9,7 @@ use std::path::Path;
 use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, Version};
-use domain::catalog::{Gtin, Names, PriceRow, StockClass, Style, Variant};
+use domain::catalog::{Gtin, KitPart, Names, PriceRow, StockClass, Style, Variant};
 use domain::config::{Role, StaffMember, StoreConfig};
 use domain::entropy::Entropy;
 use domain::event::{Event, Fact, RightsLine};
@@ -867,11 +867,25 @@ impl Shop {
     /// # Panics
     /// When there is no such variant.
     pub fn set_class(&mut self, sku: &str, class: StockClass) {
+        let class = serde_json::to_value(class).expect("plain data");
+        self.set_field(sku, "class", class);
+    }
+
+    /// Head office makes a kit of a variant.
+    ///
+    /// # Panics
+    /// When there is no such variant.
+    pub fn set_parts(&mut self, sku: &str, parts: &[KitPart]) {
+        let parts = serde_json::to_value(parts).expect("plain data");
+        self.set_field(sku, "parts", parts);
+    }
+
+    fn set_field(&mut self, sku: &str, field: &str, value: serde_json::Value) {
         let pk = format!("variant:{}", variant(sku));
         let row = catalogue().into_iter().find(|(of, _)| *of == pk);
         let (_, row) = row.expect("a variant of the catalogue");
         let mut row = row.expect("a live row");
-        row["class"] = serde_json::to_value(class).expect("plain data");
+        row[field] = value;
         self.publish(&FeedName::Catalogue, vec![(pk, Some(row))]);
     }
 
@@ -1006,6 +1020,7 @@ fn catalogue() -> Vec<(String, Option<Value>)> {
             tax: item.tax.parse().expect("a tax category"),
             class: item.class,
             classes: BTreeMap::new(),
+            parts: Vec::new(),
             archived: item.archived,
         };
         let row = serde_json::to_value(&variant).expect("plain data");

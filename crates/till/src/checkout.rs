@@ -3,15 +3,20 @@
 //! A cart is a draft. [`Till::complete`] turns it into a fact: one ledger transaction holds the sale, its
 //! print job and the answer, and only then does anybody hear of it.
 
-use domain::cart::{self, Cart, CartError, Discount, NewLine, PricedCart, PricedLine, Pricing};
+use domain::cart::{
+    self, Cart, CartError, CartLine, Discount, NewLine, PricedCart, PricedLine, Pricing,
+};
+use domain::catalog::{KitPart, Variant};
 use domain::config::{Role, StoreConfig};
 use domain::event::{
-    CartVoided, Fact, LineVoided, Override, OverrideKind, Reversed, SaleBody, Tender, TenderKind,
+    CartVoided, Fact, GoodsLine, LineVoided, Override, OverrideKind, Reversed, SaleBody, SaleLine,
+    Tender, TenderKind,
 };
 use domain::ids::{EventId, LocationId, SaleId, UserId, VariantId};
 use domain::number::receipt_number;
 use domain::quantity::Quantity;
 use domain::sale::{self, CompleteSaleError, SaleHeader};
+use domain::stock::taken;
 use domain::text;
 use domain::time::{Boot, BusinessDate, Now};
 use ledger::{FeedName, Item, LedgerError, OpenShift, ReceiptBody};
@@ -146,6 +151,7 @@ impl Till {
     fn new_line(&self, item: Item, quantity: Quantity, terms: &Terms) -> Result<NewLine, Refusal> {
         let Item { variant, style } = item;
         let class = variant.class_at(&terms.store.location);
+        let components = self.parts_of(&variant, &terms.store.location)?;
         let price = self
             .book()?
             .price(variant.variant, terms.date)
@@ -166,8 +172,26 @@ impl Till {
             tax: variant.tax,
             rate,
             class,
-            components: Vec::new(),
+            components,
         })
+    }
+
+    /// What one unit of a kit takes off the shelf at `location`; nothing for what is no kit.
+    fn parts_of(&self, kit: &Variant, location: &LocationId) -> Result<Vec<GoodsLine>, Refusal> {
+        let part = |part: &KitPart| {
+            let item = self.book()?.item(part.variant);
+            let item = item.map_err(|error| storage_refusal(&error))?;
+            // The catalogue comes in pages; without the part's class nobody knows whether a right is needed.
+            let item = item.ok_or_else(|| {
+                Refusal::new(RefusalCode::KitIncomplete).with("sku", kit.sku.clone())
+            })?;
+            Ok(GoodsLine {
+                variant: part.variant,
+                quantity: part.quantity,
+                class: item.variant.class_at(location),
+            })
+        };
+        kit.parts.iter().map(part).collect()
     }
 
     /// Lets no change through that takes more of a strict variant than this till may sell by itself. What was on the
@@ -223,15 +247,13 @@ impl Till {
             quantity: Quantity(demand),
             boot: call.now.boot,
         };
-        let takes = |line: &&cart::CartLine| {
-            let parts = line.components.iter().map(|part| part.variant);
-            line.variant == variant || parts.into_iter().any(|part| part == variant)
+        // What was just put there, or became more: a manager is asked for that, and not for another line with the article.
+        let before = |line: &CartLine| self.cart.lines.iter().find(|old| old.line == line.line);
+        let grew = |line: &&CartLine| {
+            line.takes_of(variant) && before(line).is_none_or(|old| old.quantity < line.quantity)
         };
-        let sku = cart.lines.iter().find(takes).map(|line| line.sku.clone());
-        let refusal = Refusal::new(RefusalCode::NoRight)
-            .with("sku", sku.unwrap_or_default())
-            .with("variant", variant.to_string())
-            .with("right", right.0);
+        let line = cart.lines.iter().find(grew);
+        let refusal = no_right(line.or_else(|| cart.line_taking(variant)), variant, right);
         Ok(Some((missed, refusal)))
     }
 
@@ -945,11 +967,27 @@ fn write_refusal(error: &LedgerError, fact: &Fact) -> Refusal {
     let (LedgerError::NoRight { variant }, Fact::SaleCompleted(sale)) = (error, fact) else {
         return storage_refusal(error);
     };
-    let line = sale.lines.iter().find(|line| line.variant == *variant);
+    let takes = |line: &&SaleLine| taken(line).iter().any(|goods| goods.variant == *variant);
+    let line = sale.lines.iter().find(takes);
     Refusal::new(RefusalCode::NoRight)
         .with("sku", line.map(|line| line.sku.clone()).unwrap_or_default())
-        .with("variant", variant.to_string())
+        .with(
+            "variant",
+            line.map_or(*variant, |line| line.variant).to_string(),
+        )
         .with("right", 0)
+}
+
+/// That of a strict variant less is left than the cart takes. What is named is what stands on the line: of a kit the kit,
+/// not its part.
+pub(crate) fn no_right(line: Option<&CartLine>, variant: VariantId, right: Quantity) -> Refusal {
+    Refusal::new(RefusalCode::NoRight)
+        .with("sku", line.map(|line| line.sku.clone()).unwrap_or_default())
+        .with(
+            "variant",
+            line.map_or(variant, |line| line.variant).to_string(),
+        )
+        .with("right", right.0)
 }
 
 fn to_discount(input: DiscountInput) -> Discount {

@@ -27,8 +27,8 @@ pub use report::{
 };
 pub use sale::{
     CartView, CodeLineView, CodeVerdict, CodeView, CompletedView, LevyView, LineView, ParkedView,
-    PrintJobView, PrintState, ReceiptRow, ReceiptView, StockAt, StockView, TaxView, TenderView,
-    VariantView,
+    PartView, PrintJobView, PrintState, ReceiptRow, ReceiptView, StockAt, StockView, TaxView,
+    TenderView, VariantView,
 };
 pub use status::{
     CheckView, CurrencyView, Enrolment, IncidentView, KeyStorage, NoticeReason, NoticeView,

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use domain::catalog::{Names, StockClass};
+use domain::catalog::{KitPart, Names, StockClass, Variant};
 use domain::event::{AdjustReason, Fact};
-use domain::ids::VariantId;
+use domain::ids::{LocationId, VariantId};
 use domain::quantity::Quantity;
 use domain::stock::StockAccount;
-use ledger::Item;
+use ledger::{Item, StockKnown};
 
 use crate::door::{
-    CountAt, LineageKind, LineageStepView, LineageView, Refusal, RefusalCode, Reply, StockAt,
-    StockView, VariantView,
+    CountAt, LineageKind, LineageStepView, LineageView, PartView, Refusal, RefusalCode, Reply,
+    StockAt, StockView, VariantView,
 };
 use crate::till::{Call, Outcome, Till, storage_refusal};
 use crate::views::options_text;
@@ -61,13 +61,13 @@ impl Till {
         let book = self.book()?;
         let failed = |error: ledger::LedgerError| storage_refusal(&error);
         let Item { variant, style } = item;
-        let class = variant.class_at(&terms.store.location);
-        let stock = match class {
+        let parts = self.kit_parts(&variant)?;
+        let class = class_of(&variant, &parts, &terms.store.location);
+        let known = match class {
             StockClass::Untracked => None,
-            StockClass::Shelf | StockClass::Strict => book
-                .stock(variant.variant, &terms.store.location)
-                .map_err(failed)?
-                .map(|known| known.quantity),
+            StockClass::Shelf | StockClass::Strict => {
+                self.known_at(&variant, &parts, &terms.store.location)?
+            }
         };
         Ok(VariantView {
             variant: variant.variant,
@@ -81,9 +81,77 @@ impl Till {
             sku: variant.sku,
             names: style.names,
             brand: style.brand,
-            stock,
+            stock: known.map(|known| known.quantity),
             class,
+            parts: parts
+                .into_iter()
+                .map(|(part, item)| match item {
+                    Some(item) => PartView {
+                        sku: item.variant.sku,
+                        names: item.style.names,
+                        options: options_text(&item.variant.options),
+                        quantity: part.quantity,
+                    },
+                    None => PartView {
+                        sku: String::new(),
+                        names: Names::default(),
+                        options: String::new(),
+                        quantity: part.quantity,
+                    },
+                })
+                .collect(),
         })
+    }
+
+    /// The parts of a kit, with what the catalogue says of them.
+    fn kit_parts(&self, kit: &Variant) -> Result<Vec<(KitPart, Option<Item>)>, Refusal> {
+        let part = |part: &KitPart| {
+            let item = self.book()?.item(part.variant);
+            Ok((*part, item.map_err(|error| storage_refusal(&error))?))
+        };
+        kit.parts.iter().map(part).collect()
+    }
+
+    /// Stock of a variant at a location: of a kit, how many whole ones its parts are enough for, as old as the oldest
+    /// figure of them. None where nothing is known.
+    fn known_at(
+        &self,
+        variant: &Variant,
+        parts: &[(KitPart, Option<Item>)],
+        location: &LocationId,
+    ) -> Result<Option<StockKnown>, Refusal> {
+        let book = self.book()?;
+        let stock = |variant| {
+            let known = book.stock(variant, location);
+            known.map_err(|error| storage_refusal(&error))
+        };
+        if !variant.is_kit() {
+            return stock(variant.variant);
+        }
+        let mut kits: Option<StockKnown> = None;
+        for (part, item) in parts {
+            let Some(item) = item else { return Ok(None) };
+            if item.variant.class_at(location) == StockClass::Untracked {
+                continue;
+            }
+            let Some(known) = stock(part.variant)? else {
+                return Ok(None);
+            };
+            let enough = part.kits_of(known.quantity);
+            kits = Some(match kits {
+                None => StockKnown {
+                    quantity: enough,
+                    count: None,
+                    ..known
+                },
+                Some(kits) => StockKnown {
+                    quantity: kits.quantity.min(enough),
+                    synced_wall: kits.synced_wall.min(known.synced_wall),
+                    count: None,
+                },
+            });
+        }
+        Ok(kits)
     }
 
     pub(crate) fn find_code(&self, code: &str, call: &Call) -> Outcome {
@@ -164,6 +232,7 @@ impl Till {
             .item(variant)
             .map_err(|error| storage_refusal(&error))?
             .ok_or(RefusalCode::UnknownVariant)?;
+        let parts = self.kit_parts(&item.variant)?;
         let own = std::iter::once(&terms.store.location);
         let others = terms
             .store
@@ -172,9 +241,7 @@ impl Till {
             .filter(|location| **location != terms.store.location);
         let mut locations = Vec::new();
         for location in own.chain(others) {
-            let known = book
-                .stock(variant, location)
-                .map_err(|error| storage_refusal(&error))?;
+            let known = self.known_at(&item.variant, &parts, location)?;
             let age_ms = known
                 .as_ref()
                 .and_then(|known| known.synced_wall)
@@ -198,6 +265,20 @@ impl Till {
         let variant = self.variant_view(item, &terms)?;
         Ok(Reply::Stock(Box::new(StockView { variant, locations })))
     }
+}
+
+/// The stock class that screens show: of a kit the strictest of its parts.
+fn class_of(
+    variant: &Variant,
+    parts: &[(KitPart, Option<Item>)],
+    location: &LocationId,
+) -> StockClass {
+    let items = parts.iter().filter_map(|(_, item)| item.as_ref());
+    let classes: Vec<StockClass> = items.map(|item| item.variant.class_at(location)).collect();
+    [StockClass::Strict, StockClass::Shelf]
+        .into_iter()
+        .find(|class| classes.contains(class))
+        .unwrap_or_else(|| variant.class_at(location))
 }
 
 /// What a fact did to stock, what it is found by, and why.

@@ -1,11 +1,11 @@
 //! From rules and rows to what screens show. No decision is made here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::cart::{Cart, CartLine, Discount};
-use domain::catalog::StockClass;
+use domain::catalog::{KitPart, StockClass};
 use domain::event::{
-    CashCount, CashStamp, Override, OverrideKind, ShiftClosed, ShiftTotals, TaxTotal,
+    CashCount, CashStamp, GoodsLine, Override, OverrideKind, ShiftClosed, ShiftTotals, TaxTotal,
 };
 use domain::ids::VariantId;
 use domain::money::Currency;
@@ -14,7 +14,7 @@ use domain::sale::CompleteSaleError;
 use domain::time::Now;
 use ledger::{OpenShift, Receipt, ReceiptBody};
 
-use crate::checkout::{Terms, sale_refusal};
+use crate::checkout::{Terms, no_right, sale_refusal};
 use crate::door::{
     CartView, CashStampView, CurrencyView, DiscountInput, LevyView, LineView, Pieces, ReceiptRow,
     Refusal, RefusalCode, ReportView, StoreView, TaxView, TenderView,
@@ -48,7 +48,7 @@ impl Till {
             .iter()
             .zip(&priced.lines)
             .map(|(line, priced)| LineView {
-                right: rights.get(&line.variant).copied(),
+                right: right_of(line, &rights),
                 without_right: waived(line.line),
                 line: line.line,
                 variant: line.variant,
@@ -115,14 +115,16 @@ impl Till {
     ) -> Result<BTreeMap<VariantId, Quantity>, Refusal> {
         let book = self.book()?;
         let demand = cart.strict_demand();
-        let strict = |line: &&CartLine| line.class == StockClass::Strict;
         let mut left = BTreeMap::new();
-        for line in cart.lines.iter().filter(strict) {
+        for goods in cart.lines.iter().flat_map(CartLine::taken) {
+            if goods.class != StockClass::Strict {
+                continue;
+            }
             let right = book
-                .right(line.variant, &terms.store.location, now)
+                .right(goods.variant, &terms.store.location, now)
                 .map_err(|error| storage_refusal(&error))?;
-            let taken = demand.get(&line.variant).copied().unwrap_or(0);
-            left.insert(line.variant, Quantity((right.0 - taken).max(0)));
+            let taken = demand.get(&goods.variant).copied().unwrap_or(0);
+            left.insert(goods.variant, Quantity((right.0 - taken).max(0)));
         }
         Ok(left)
     }
@@ -140,14 +142,8 @@ impl Till {
             let right = book
                 .right(variant, &terms.store.location, now)
                 .map_err(|error| storage_refusal(&error))?;
-            let line = cart.lines.iter().find(|line| line.variant == variant);
             if demand > right.0 {
-                warnings.push(
-                    Refusal::new(RefusalCode::NoRight)
-                        .with("sku", line.map(|line| line.sku.clone()).unwrap_or_default())
-                        .with("variant", variant.to_string())
-                        .with("right", right.0),
-                );
+                warnings.push(no_right(cart.line_taking(variant), variant, right));
             }
         }
         Ok(warnings)
@@ -157,24 +153,29 @@ impl Till {
     /// the shopper's hand exists.
     fn stock_warnings(&self, cart: &Cart, terms: &Terms) -> Result<Vec<Refusal>, Refusal> {
         let book = self.book()?;
-        let mut warnings: Vec<Refusal> = Vec::new();
-        for (index, line) in cart.lines.iter().enumerate() {
-            let seen = cart.lines[..index]
-                .iter()
-                .any(|earlier| earlier.variant == line.variant);
-            if seen || line.class != StockClass::Shelf {
-                continue;
-            }
+        let wanted = cart.shelf_demand();
+        let mut short: BTreeSet<VariantId> = BTreeSet::new();
+        for (variant, wanted) in wanted {
             let known = book
-                .stock(line.variant, &terms.store.location)
+                .stock(variant, &terms.store.location)
                 .map_err(|error| storage_refusal(&error))?;
-            let wanted = wanted_of(cart, line);
             if known.is_some_and(|known| known.quantity.thousandths() < wanted) {
-                warnings
-                    .push(Refusal::new(RefusalCode::StockBelowZero).with("sku", line.sku.clone()));
+                short.insert(variant);
             }
         }
-        Ok(warnings)
+        // Each article is named once, by the first line that takes of it.
+        let mut skus: Vec<&str> = Vec::new();
+        for line in &cart.lines {
+            let fresh = line
+                .taken()
+                .iter()
+                .any(|goods| short.remove(&goods.variant));
+            if fresh && !skus.contains(&line.sku.as_str()) {
+                skus.push(&line.sku);
+            }
+        }
+        let warning = |sku: &str| Refusal::new(RefusalCode::StockBelowZero).with("sku", sku);
+        Ok(skus.into_iter().map(warning).collect())
     }
 
     pub(crate) fn store_view(&self, call: &Call) -> Option<StoreView> {
@@ -298,13 +299,19 @@ pub(crate) fn cash_stamp_view(stamp: &CashStamp) -> CashStampView {
     }
 }
 
-fn wanted_of(cart: &Cart, line: &CartLine) -> i64 {
-    cart.lines
-        .iter()
-        .filter(|other| other.variant == line.variant)
-        .fold(0_i64, |sum, other| {
-            sum.saturating_add(other.quantity.thousandths())
-        })
+/// What may still be sold of a line beyond the cart: of a kit, as many as its strict parts allow; none without any.
+fn right_of(line: &CartLine, rights: &BTreeMap<VariantId, Quantity>) -> Option<Quantity> {
+    if line.components.is_empty() {
+        return rights.get(&line.variant).copied();
+    }
+    let kits = |part: &GoodsLine| {
+        let kit = KitPart {
+            variant: part.variant,
+            quantity: part.quantity,
+        };
+        rights.get(&part.variant).map(|right| kit.kits_of(*right))
+    };
+    line.components.iter().filter_map(kits).min()
 }
 
 /// A count as screens have it, largest piece first.

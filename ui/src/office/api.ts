@@ -5,6 +5,7 @@ export interface Me { tenant: string; chain: string; name: string }
 export interface StockLine {
   variant: string; sku: string; style: string; names: Names; brand: string; category: string;
   options: { name: string; value: string }[]; quantities: Record<string, number>;
+  parts: { sku: string; quantity: number }[];
 }
 export interface StockPage { locations: string[]; location_names: Record<string, Names>; rows: StockLine[]; total: number; offset: number }
 export interface TakingsLine { date: string; store: string; till: string; currency: string; receipts: number; reversals: number; takings_minor: number; units: number }

@@ -10,7 +10,7 @@ import '../shared/fonts.css';
 import '../shared/tokens.css';
 import './office.css';
 import { accountName } from '../shared/accounts';
-import { ageParts, formatAmount, formatTime } from '../shared/format';
+import { ageParts, formatAmount, formatQuantity, formatTime } from '../shared/format';
 import { addTexts, applyLang, catalogue, lang, nameOf, rememberedLang } from '../shared/i18n';
 import { Empty, Icon, Langs, Ltr, Pill, Qty } from '../shared/parts';
 import { api, OfficeRefusal, type Accounts, type IncidentLine, type Incidents, type LineageStep, type Me, type Lineage, type SetAsideLine, type StockLine, type StockPage, type Takings, type TillLine } from './api';
@@ -153,13 +153,14 @@ function Stock() {
         <button type="button" class="btn" disabled={page.offset + page.rows.length >= page.total} onClick={() => setOffset(offset + PAGE_ROWS)}>{t('next')}</button></div> : null}</div>
     {shown && page ? <section class="why" aria-label={t('lineage')}>
       <h2>{t('lineage')}{' '}<span class="quiet">{nameOf(shown.row.names)}{' '}<Ltr>{shown.row.sku}</Ltr></span></h2>
-      <div class="days">{page.locations.filter((at) => shown.row.quantities[at] !== undefined).map((at) => <button key={at} type="button" class={at === shown.at ? 'btn on' : 'btn'} aria-pressed={at === shown.at} data-testid={'why-at-' + at} onClick={() => setShown({ row: shown.row, at })}>{nameOf(page.location_names[at] || { fr: at })}</button>)}
+      <div class="days">{page.locations.filter((at) => !shown.row.parts.length && shown.row.quantities[at] !== undefined).map((at) => <button key={at} type="button" class={at === shown.at ? 'btn on' : 'btn'} aria-pressed={at === shown.at} data-testid={'why-at-' + at} onClick={() => setShown({ row: shown.row, at })}>{nameOf(page.location_names[at] || { fr: at })}</button>)}
         <button type="button" class="btn" data-testid="why-close" onClick={() => setShown(null)}>{t('close')}</button></div>
-      {shown.at ? <Why variant={shown.row.variant} at={shown.at} /> : <p class="quiet">{t('lineage_none')}</p>}</section> : null}
+      {shown.at ? <Why variant={shown.row.variant} at={shown.at} /> : <p class="quiet">{t(shown.row.parts.length ? 'lineage_kit' : 'lineage_none')}</p>}</section> : null}
     {!page ? <p class="quiet">{t('loading')}</p> : !page.rows.length ? <Empty icon="search" title={t('none_found')} />
       : <div class="table-box" tabIndex={0}><table><thead><tr><th>{t('item')}</th><th>{t('sku')}</th>{page.locations.map((at) => <th key={at} class="num">{nameOf(page.location_names[at] || { fr: at })}</th>)}</tr></thead>
         <tbody>{page.rows.map((row) => <tr key={row.variant} data-testid={'stock-row-' + row.sku}>
-          <td><button type="button" class="figure" title={t('lineage')} aria-expanded={shown !== null && shown.row.variant === row.variant} data-testid={'why-' + row.sku} onClick={() => setShown(shown && shown.row.variant === row.variant ? null : { row, at: Object.keys(row.quantities)[0] || '' })}><b>{nameOf(row.names)}</b></button><span class="quiet under"><span dir="auto">{row.options.map((option) => option.value).join(' / ')}</span></span></td>
+          <td><button type="button" class="figure" title={t('lineage')} aria-expanded={shown !== null && shown.row.variant === row.variant} data-testid={'why-' + row.sku} onClick={() => setShown(shown && shown.row.variant === row.variant ? null : { row, at: row.parts.length ? '' : Object.keys(row.quantities)[0] || '' })}><b>{nameOf(row.names)}</b></button><span class="quiet under"><span dir="auto">{row.options.map((option) => option.value).join(' / ')}</span></span>
+            {row.parts.length ? <span class="quiet under" data-testid={'kit-' + row.sku}>{t('kit')}{' '}{row.parts.map((part, i) => <span key={part.sku}>{i ? ' · ' : ''}<Ltr>{formatQuantity(part.quantity) + ' × ' + part.sku}</Ltr></span>)}</span> : null}</td>
           <td class="quiet"><Ltr>{row.sku}</Ltr></td>
           {page.locations.map((at) => {
             const held = row.quantities[at];

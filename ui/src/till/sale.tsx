@@ -164,10 +164,11 @@ function StockBody({ id, stock }: { id: number; stock: StockView }) {
       <p class="line-facts"><span dir="auto">{variant.options}</span> <span class="quiet"><Ltr>{variant.sku}</Ltr></span>
         <b class="end">{variant.price_minor === null ? t('no_price') : <Money minor={variant.price_minor} />}</b></p>
       {variant.class !== 'shelf' ? <p class="note">{variant.class === 'strict' ? t('stock_strict') : t('stock_untracked')}</p> : null}
+      {variant.parts.length ? <p class="note" data-testid="kit-parts"><span>{t('kit')}{' '}{variant.parts.map((part, i) => <span key={i}>{i ? ' · ' : ''}<Qty of={part.quantity} />{' × '}{nameOf(part.names)}{' '}<span dir="auto">{part.options}</span>{' '}<span class="quiet"><Ltr>{part.sku}</Ltr></span></span>)}</span></p> : null}
       <ul class="rows">{locations.map((at, i) => <li key={at.location} class="row">
         <span class="row-main"><b>{nameOf(at.name)}</b><span class="quiet">{i === 0 ? t('stock_here') + ' · ' : ''}{at.age_ms === null ? t('stock_never') : tx('stock_age', { time: ageText(at.age_ms) })}</span></span>
         <b class={at.quantity !== null && at.quantity <= 0 ? 'row-n zero' : 'row-n'} data-testid={'stock-' + i}>{at.quantity === null ? t('stock_unknown') : <Qty of={at.quantity} />}</b></li>)}</ul>
-      {variant.class === 'untracked' ? null : <button type="button" class="btn wide plain" data-testid="stock-lineage" onClick={() => openLineage(variant.variant)}>{t('lineage')}</button>}
+      {variant.class === 'untracked' || variant.parts.length ? null : <button type="button" class="btn wide plain" data-testid="stock-lineage" onClick={() => openLineage(variant.variant)}>{t('lineage')}</button>}
       {status.value && status.value.shift ? <button type="button" class="btn go wide" data-testid="stock-add" onClick={() => { closeSheets(); addVariant(variant); }}>{t('add_to_cart')}</button> : null}
     </div>
   </SheetFrame>;

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::catalog::{DatedPrice, PriceRow, Style, Variant};
+use domain::catalog::{DatedPrice, KitPart, PriceRow, Style, Variant};
 use domain::event::{CountReason, Counted, Fact, MAIN_ZONE, StockCounted};
 use domain::ids::{LocationId, PriceListId, StyleId, VariantId};
+use domain::quantity::Quantity;
 use domain::text::fold_for_search;
 use domain::time::{BusinessDate, Now};
 use sync_protocol::FeedName;
@@ -12,6 +13,7 @@ use sync_protocol::FeedName;
 use super::{ImportContext, ImportOptions, ImportReport, Notes, Parsed, VariantIn, parse};
 use crate::fold::{Fold, FoldError, Origin};
 use crate::lifecycle::{Hub, Identity};
+use crate::office::variant_by_id;
 use crate::own_stream::append;
 use crate::shops::{all_stores, from_row, to_row};
 use crate::store::{FeedWriter, StoreError, StoreResult, Tx, VariantRow};
@@ -80,6 +82,23 @@ fn read_context(tx: &Tx<'_>) -> StoreResult<ImportContext> {
 struct Known {
     styles: Vec<Option<StyleId>>,
     variants: Vec<Option<VariantRow>>,
+    /// Parts of kits; none where the file does not speak of them.
+    parts: Vec<Option<Vec<PartIn>>>,
+}
+
+/// A part of a kit, found.
+struct PartIn {
+    article: Article,
+    quantity: Quantity,
+}
+
+/// Where an article stands that a row speaks of.
+#[derive(Clone, Copy, PartialEq)]
+enum Article {
+    /// By its position in the file.
+    InFile(usize),
+    /// In the catalogue alone.
+    Known(VariantId),
 }
 
 fn check_against(tx: &Tx<'_>, parsed: &mut Parsed) -> StoreResult<Known> {
@@ -107,7 +126,109 @@ fn check_against(tx: &Tx<'_>, parsed: &mut Parsed) -> StoreResult<Known> {
     for (variant, known) in parsed.variants.iter().zip(&variants) {
         check_gtins(tx, variant, known.as_ref(), &in_file, &mut parsed.notes)?;
     }
-    Ok(Known { styles, variants })
+    let parts = find_parts(tx, parsed, &variants)?;
+    Ok(Known {
+        styles,
+        variants,
+        parts,
+    })
+}
+
+/// The parts of kits. A part is no kit, and what becomes a kit has no stock of its own that nobody could sell any more.
+fn find_parts(
+    tx: &Tx<'_>,
+    parsed: &mut Parsed,
+    known: &[Option<VariantRow>],
+) -> StoreResult<Vec<Option<Vec<PartIn>>>> {
+    let rows: Vec<&VariantIn> = parsed.variants.iter().collect();
+    let is_kit = |row: &VariantIn| row.parts.as_ref().is_some_and(|parts| !parts.is_empty());
+    if !rows.iter().any(|row| is_kit(row)) {
+        return Ok(rows
+            .iter()
+            .map(|row| row.parts.as_ref().map(|_| Vec::new()))
+            .collect());
+    }
+    let in_file: BTreeMap<&str, usize> = rows
+        .iter()
+        .enumerate()
+        .map(|(index, row)| (row.sku.as_str(), index))
+        .collect();
+    let in_kits = parts_in_catalogue(tx, &in_file)?;
+    let locations: Vec<LocationId> = tx.locations()?.into_keys().collect();
+    let mut notes = Vec::new();
+    let mut all = Vec::with_capacity(rows.len());
+    for (index, row) in rows.iter().enumerate() {
+        let mut note = |code, message: String| notes.push((row.row, code, message));
+        let mut found = Vec::new();
+        for (sku, quantity) in row.parts.iter().flatten() {
+            let article = match in_file.get(sku.as_str()) {
+                Some(at) => Some((Article::InFile(*at), *at == index || is_kit(rows[*at]))),
+                None => match tx.variant_by_sku(sku)? {
+                    Some(row) => {
+                        let kit = is_kit_now(tx, row.variant)?;
+                        Some((Article::Known(row.variant), kit))
+                    }
+                    None => None,
+                },
+            };
+            match article {
+                None => note("unknown_part", format!("no article has the SKU {sku}")),
+                Some((_, true)) => note("kit_in_kit", format!("{sku} is a kit, or this one")),
+                Some((article, false)) => found.push(PartIn {
+                    article,
+                    quantity: *quantity,
+                }),
+            }
+        }
+        if is_kit(row)
+            && let Some(known) = &known[index]
+            && !is_kit_now(tx, known.variant)?
+        {
+            if in_kits.contains(&known.variant) {
+                note("kit_in_kit", format!("{} is a part of a kit", row.sku));
+            }
+            for location in &locations {
+                if !tx.zones(known.variant, location)?.is_empty() {
+                    note(
+                        "kit_has_stock",
+                        format!(
+                            "{location} has stock of {}: a kit needs a SKU of its own",
+                            row.sku
+                        ),
+                    );
+                    break;
+                }
+            }
+        }
+        all.push(row.parts.as_ref().map(|_| found));
+    }
+    for (row, code, message) in notes {
+        parsed.notes.error(row, "kit", code, message);
+    }
+    Ok(all)
+}
+
+/// What is a part of a kit of the catalogue that the file does not have.
+fn parts_in_catalogue(
+    tx: &Tx<'_>,
+    in_file: &BTreeMap<&str, usize>,
+) -> StoreResult<BTreeSet<VariantId>> {
+    let mut parts = BTreeSet::new();
+    for (_, row) in tx.feed_rows_with(&FeedName::Catalogue, "variant:")? {
+        // Most articles are none, and a catalogue is long.
+        if !row.contains("\"parts\"") {
+            continue;
+        }
+        let variant: Variant = from_row(&row, "variant")?;
+        if !in_file.contains_key(variant.sku.as_str()) {
+            parts.extend(variant.parts.into_iter().map(|part| part.variant));
+        }
+    }
+    Ok(parts)
+}
+
+fn is_kit_now(tx: &Tx<'_>, variant: VariantId) -> StoreResult<bool> {
+    Ok(variant_by_id(tx, variant)?.is_some_and(|row| row.is_kit()))
 }
 
 /// A barcode may change hands only between variants of the same file, which is checked for doubles already.
@@ -159,6 +280,13 @@ fn report(parsed: &Parsed, known: &Known) -> ImportReport {
     }
 }
 
+/// What a row of the catalogue has besides the cells of the file.
+struct NewRow {
+    id: VariantId,
+    number: u32,
+    parts: Option<Vec<KitPart>>,
+}
+
 struct Import<'a, 'c> {
     tx: &'a Tx<'c>,
     identity: &'a Identity,
@@ -205,20 +333,35 @@ impl Import<'_, '_> {
         }
         let mut lists: BTreeMap<PriceListId, FeedWriter<'_, '_>> = BTreeMap::new();
         let mut number = tx.variant_number_max()?;
-        let mut ids = Vec::with_capacity(parsed.variants.len());
-        for (done, (variant, known)) in parsed.variants.iter().zip(&known.variants).enumerate() {
-            if done % PROGRESS_STEP == 0 {
-                progress(done, parsed.variants.len());
-            }
-            let style = &styles[variant.style];
-            let (id, number) = match known {
+        // A kit may stand before its parts.
+        let mut numbered = Vec::with_capacity(parsed.variants.len());
+        for known in &known.variants {
+            numbered.push(match known {
                 Some(row) => (row.variant, row.number),
                 None => {
                     number += 1;
                     (VariantId(self.entropy.next_uuid(self.now.wall_ms)), number)
                 }
+            });
+        }
+        let mut ids = Vec::with_capacity(parsed.variants.len());
+        for (done, (variant, before)) in parsed.variants.iter().zip(&known.variants).enumerate() {
+            if done % PROGRESS_STEP == 0 {
+                progress(done, parsed.variants.len());
+            }
+            let style = &styles[variant.style];
+            let (id, number) = numbered[done];
+            let part = |part: &PartIn| KitPart {
+                variant: match part.article {
+                    Article::InFile(at) => numbered[at].0,
+                    Article::Known(variant) => variant,
+                },
+                quantity: part.quantity,
             };
-            let row = self.variant_row(variant, style, id, number, known.is_some())?;
+            let parts = known.parts[done].as_ref();
+            let parts = parts.map(|parts| parts.iter().map(part).collect());
+            let new = NewRow { id, number, parts };
+            let row = self.variant_row(variant, style, new, before.is_some())?;
             tx.put_variant(&VariantRow {
                 variant: id,
                 number,
@@ -229,7 +372,11 @@ impl Import<'_, '_> {
             let gtins: Vec<String> = variant.gtins.iter().map(|g| g.as_14_digits()).collect();
             tx.put_gtins(id, &gtins)?;
             writer.put(&format!("variant:{id}"), Some(&to_row(&row, "variant")?))?;
-            let since = if known.is_some() { writer.version() } else { 0 };
+            let since = if before.is_some() {
+                writer.version()
+            } else {
+                0
+            };
             tx.index_class(&row, &locations, since)?;
             for (list, minor) in &variant.prices {
                 let feed = FeedName::Price(list.clone());
@@ -257,15 +404,11 @@ impl Import<'_, '_> {
         &self,
         variant: &VariantIn,
         style: &Style,
-        id: VariantId,
-        number: u32,
+        NewRow { id, number, parts }: NewRow,
         known: bool,
     ) -> StoreResult<Variant> {
         let old = if known {
-            self.tx
-                .feed_row(&FeedName::Catalogue, &format!("variant:{id}"))?
-                .map(|row| from_row::<Variant>(&row, "variant"))
-                .transpose()?
+            variant_by_id(self.tx, id)?
         } else {
             None
         };
@@ -281,6 +424,11 @@ impl Import<'_, '_> {
             archived: variant
                 .archived
                 .unwrap_or_else(|| old.as_ref().is_some_and(|old| old.archived)),
+            parts: match (parts, &old) {
+                (Some(parts), _) => parts,
+                (None, Some(old)) => old.parts.clone(),
+                (None, None) => Vec::new(),
+            },
             classes: old.map(|old| old.classes).unwrap_or_default(),
         })
     }

@@ -1,6 +1,6 @@
 //! Our own format: one row is one variant, with a column per price list and per location.
 
-use domain::catalog::{Names, StockClass};
+use domain::catalog::{KIT_PARTS_MAX, Names, StockClass};
 use domain::ids::{LocationId, PriceListId, TaxCategory};
 use domain::money::Currency;
 use domain::quantity::Quantity;
@@ -27,7 +27,9 @@ const COLUMNS: &[&str] = &[
     "option3_value",
     "sku",
     "gtins",
+    KIT,
 ];
+const KIT: &str = "kit";
 const REQUIRED: &[&str] = &["style", "name_fr", "tax", "sku"];
 const OPTIONS: [(&str, &str); 3] = [
     ("option1_name", "option1_value"),
@@ -42,6 +44,7 @@ const UNIQUE: VariantColumns<'static> = VariantColumns {
 
 pub(super) struct Reader<'a> {
     context: &'a ImportContext,
+    speaks_of_kits: bool,
     prices: Vec<(String, PriceListId, Currency)>,
     stock: Vec<(String, LocationId)>,
 }
@@ -62,6 +65,7 @@ impl<'a> Reader<'a> {
         }
         let mut reader = Reader {
             context,
+            speaks_of_kits: columns.iter().any(|column| column == KIT),
             prices: Vec::new(),
             stock: Vec::new(),
         };
@@ -188,6 +192,20 @@ impl<'a> Reader<'a> {
             .collect();
         let tax = self.tax(sink, row, cells.get("tax"));
         let class = class(sink, row, cells.get("class"));
+        let parts = if self.speaks_of_kits {
+            Some(parts(sink, row, cells.get(KIT))?)
+        } else {
+            None
+        };
+        let is_kit = parts.as_ref().is_some_and(|parts| !parts.is_empty());
+        if is_kit && !matches!(cells.get("class"), "" | "untracked") {
+            sink.notes.error(
+                row,
+                "class",
+                "kit_class",
+                "the articles in a kit have stock classes, the kit has none",
+            );
+        }
         let mut prices = Vec::new();
         for (column, list, currency) in &self.prices {
             let cell = cells.get(column);
@@ -213,7 +231,7 @@ impl<'a> Reader<'a> {
                     "negative_stock",
                     "nobody can count less than nothing",
                 );
-            } else if class == Some(StockClass::Untracked) {
+            } else if is_kit || class == Some(StockClass::Untracked) {
                 sink.notes.warning(
                     row,
                     column,
@@ -232,6 +250,7 @@ impl<'a> Reader<'a> {
             gtins,
             tax: tax?,
             class: class?,
+            parts,
             archived: None,
             prices,
             stock,
@@ -252,6 +271,46 @@ impl<'a> Reader<'a> {
         }
         known
     }
+}
+
+/// What a kit is made of: `2*SKU|SKU`. Nothing for an empty cell.
+fn parts(sink: &mut Sink, row: u64, cell: &str) -> Option<Vec<(String, Quantity)>> {
+    let before = sink.notes.errors_total;
+    let mut parts: Vec<(String, Quantity)> = Vec::new();
+    for part in cell.split('|').map(str::trim) {
+        if part.is_empty() {
+            continue;
+        }
+        // A SKU may hold a star, too.
+        let (quantity, sku) = match part.split_once('*') {
+            Some((count, sku)) if Quantity::parse(count.trim()).is_ok() => {
+                (sink.quantity(row, KIT, count.trim())?, sku.trim())
+            }
+            Some(_) | None => (Quantity::ONE, part),
+        };
+        if quantity <= Quantity::ZERO {
+            sink.notes.error(
+                row,
+                KIT,
+                "bad_quantity",
+                "a kit holds more than nothing of a part",
+            );
+        } else if parts.iter().any(|(known, _)| known == sku) {
+            sink.notes
+                .error(row, KIT, "duplicate_part", format!("{sku} is there twice"));
+        } else {
+            parts.push((sku.to_owned(), quantity));
+        }
+    }
+    if parts.len() > KIT_PARTS_MAX {
+        sink.notes.error(
+            row,
+            KIT,
+            "too_many_parts",
+            format!("more than {KIT_PARTS_MAX} parts"),
+        );
+    }
+    (sink.notes.errors_total == before).then_some(parts)
 }
 
 fn class(sink: &mut Sink, row: u64, cell: &str) -> Option<StockClass> {

@@ -165,6 +165,7 @@ impl Reader {
             gtins,
             tax: self.tax.clone(),
             class: StockClass::Shelf,
+            parts: None,
             archived,
             prices: vec![(self.list.clone(), minor)],
             stock: self.stock(sink, row, cells)?,

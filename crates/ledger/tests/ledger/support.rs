@@ -436,6 +436,7 @@ pub fn make_variant(number: u128, of: u128, sku: &str, gtins: &[&str]) -> Varian
         tax: TaxCategory::new("standard").expect("category"),
         class: StockClass::Shelf,
         classes: Default::default(),
+        parts: Vec::new(),
         archived: false,
     }
 }

@@ -91,6 +91,8 @@ pub enum RefusalCode {
     CodeTooNew,
     /// No such variant.
     UnknownVariant,
+    /// An article of the kit is not in this till's catalogue yet (params: `sku`).
+    KitIncomplete,
     /// The variant has no price today (params: `sku`).
     NoPrice,
     /// The variant's tax category has no rate today (params: `tax`).

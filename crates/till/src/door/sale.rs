@@ -141,8 +141,23 @@ pub struct VariantView {
     pub price_minor: Option<i64>,
     /// On hand here; none for untracked.
     pub stock: Option<Quantity>,
-    /// Stock class here.
+    /// Stock class here; of a kit the strictest of its parts.
     pub class: StockClass,
+    /// What one unit is made of, for a kit: no stock is kept of the kit itself, `stock` is what its parts are enough for.
+    pub parts: Vec<PartView>,
+}
+
+/// A part of a kit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct PartView {
+    /// SKU; empty while the catalogue has not brought the part.
+    pub sku: String,
+    /// Name of the style.
+    pub names: Names,
+    /// Option values.
+    pub options: String,
+    /// How much of it is in one unit.
+    pub quantity: Quantity,
 }
 
 /// A parked cart.

@@ -3,6 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use domain::catalog::KitPart;
+use domain::ids::VariantId;
+use domain::quantity::Quantity;
 use serde_json::{Value, json};
 use testkit::shop::{
     self, BALL, CASHIER, FUTURE, LEFT, MANAGER, MANAGER_PIN, SERVICE, SHOE_42, SHOE_42_EAN, STRICT,
@@ -489,6 +492,20 @@ fn cart() -> Vec<Case> {
             |_| json!({"type": "StockOf", "variant": uuid::Uuid::nil()}),
             Code::UnknownVariant,
             json!({}),
+        ),
+        case(
+            "a kit whose part has not come",
+            |shop| {
+                open(shop);
+                let part = KitPart {
+                    variant: VariantId(uuid::Uuid::nil()),
+                    quantity: Quantity::ONE,
+                };
+                shop.set_parts(BALL, &[part]);
+            },
+            |_| json!({"type": "ScanCode", "code": BALL}),
+            Code::KitIncomplete,
+            json!({"sku": BALL}),
         ),
         case(
             "no price",

@@ -1,11 +1,13 @@
 //! Strict variants: no right, no sale, unless a manager says so.
 
-use domain::catalog::StockClass;
+use domain::catalog::{KitPart, StockClass};
 use domain::escrow;
 use domain::event::{Fact, OverrideKind, TenderKind};
 use domain::quantity::Quantity;
 use serde_json::json;
-use testkit::shop::{BALL, CASHIER, MANAGER, STRICT, Setup, Shop, approval, tender, variant};
+use testkit::shop::{
+    BALL, CASHIER, MANAGER, SOCKS, STRICT, Setup, Shop, TEE, approval, tender, variant,
+};
 use till::door::{CartView, Command, RefusalCode, Reply};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -283,4 +285,179 @@ fn the_server_is_asked_for_what_a_shopper_waits_for() {
         panic!("a cart");
     };
     assert_eq!(needed(&shop), None);
+}
+
+fn kit_part(sku: &str, thousandths: i64) -> KitPart {
+    KitPart {
+        variant: variant(sku),
+        quantity: Quantity(thousandths),
+    }
+}
+
+/// A shop in which `SOCKS` is a kit of two balls and a ticket.
+fn kit_shop(rights: i64) -> Shop {
+    let mut shop = shop(rights);
+    shop.set_parts(SOCKS, &[kit_part(BALL, 2_000), kit_part(STRICT, 1_000)]);
+    shop
+}
+
+fn kit_without_right(units: i64) -> serde_json::Value {
+    json!({"sku": SOCKS, "variant": variant(SOCKS), "right": units * 1_000})
+}
+
+#[test]
+fn a_kit_takes_the_rights_and_the_stock_of_its_parts() {
+    let mut shop = kit_shop(3);
+    shop.set_stock("LM", &[(BALL, 9), (STRICT, 9)]);
+    let cart = shop.scan(SOCKS);
+    assert_eq!(cart.lines[0].right, Some(Quantity(2_000)));
+    // A ticket by itself is of the same three.
+    shop.scan(STRICT);
+    let cart = shop.scan(SOCKS);
+    assert_eq!(cart.lines[0].right, Some(Quantity(0)));
+    let scan_kit = || Command::ScanCode {
+        code: SOCKS.to_owned(),
+    };
+    shop.refused_with(scan_kit(), RefusalCode::NoRight, kit_without_right(3));
+    shop.refused_with(scan(), RefusalCode::NoRight, no_right(3));
+    let needed = shop.till().rights_needed(&shop.now());
+    assert_eq!(
+        needed,
+        [(variant(STRICT), shop.location(), Quantity(4_000))]
+    );
+    let stock = |shop: &Shop, sku| {
+        let known = shop.ledger().stock(variant(sku), &shop.location());
+        known.expect("stock").map(|known| known.quantity.0 / 1_000)
+    };
+    let kits = |shop: &mut Shop| {
+        let found = shop.ok(Command::StockOf {
+            variant: variant(SOCKS),
+        });
+        let Reply::Stock(found) = found else {
+            panic!("stock")
+        };
+        let parts = found.variant.parts.iter();
+        let parts: Vec<_> = parts
+            .map(|part| (part.sku.clone(), part.quantity.0))
+            .collect();
+        assert_eq!(
+            parts,
+            [(BALL.to_owned(), 2_000), (STRICT.to_owned(), 1_000)]
+        );
+        assert_eq!(found.variant.class, StockClass::Strict);
+        assert_eq!(found.variant.stock, found.locations[0].quantity);
+        found.variant.stock.map(|kits| kits.0)
+    };
+    assert_eq!(kits(&mut shop), Some(4_000), "nine balls are four pairs");
+    let number = shop.pay_cash(None).number;
+    assert_eq!(right(&shop), 0);
+    let left = (
+        stock(&shop, BALL),
+        stock(&shop, STRICT),
+        stock(&shop, SOCKS),
+    );
+    assert_eq!(left, (Some(5), Some(6), Some(0)));
+    assert_eq!(kits(&mut shop), Some(2_000));
+    // What is undone comes back in parts.
+    shop.ok(Command::ReverseSale {
+        number,
+        reason: "erreur".to_owned(),
+        approval: Some(approval()),
+    });
+    assert_eq!(right(&shop), 3);
+    let left = (
+        stock(&shop, BALL),
+        stock(&shop, STRICT),
+        stock(&shop, SOCKS),
+    );
+    assert_eq!(left, (Some(9), Some(9), Some(0)));
+    shop.verify_clean();
+}
+
+#[test]
+fn a_manager_lets_a_kit_pass_and_not_the_part_that_is_missing() {
+    let mut shop = kit_shop(1);
+    shop.scan(STRICT);
+    let refused = shop.refused(Command::ScanCode {
+        code: SOCKS.to_owned(),
+    });
+    assert_eq!(refused.params["variant"], json!(variant(SOCKS)));
+    let cart = shop.cart_of(Command::SellWithoutRight {
+        variant: variant(SOCKS),
+        quantity: None,
+        approval: Some(approval()),
+    });
+    let lines: Vec<_> = cart
+        .lines
+        .iter()
+        .map(|line| (&*line.sku, line.without_right))
+        .collect();
+    assert_eq!(lines, [(STRICT, false), (SOCKS, true)]);
+    shop.pay_cash(None);
+    assert_eq!(
+        right(&shop),
+        0,
+        "only the ticket by itself was sold on the right"
+    );
+    let Some(Fact::SaleCompleted(sold)) = shop.facts().pop() else {
+        panic!("a sale")
+    };
+    let effects = escrow::effects(&Fact::SaleCompleted(sold));
+    assert_eq!(
+        effects.iter().map(|effect| effect.consumed.0).sum::<i64>(),
+        1_000
+    );
+    shop.verify_clean();
+}
+
+#[test]
+fn a_kit_is_sold_in_amounts_that_leave_something_of_each_part() {
+    let mut shop = shop(0);
+    shop.set_parts(SOCKS, &[kit_part(BALL, 1), kit_part(TEE, 900_000_000)]);
+    shop.scan(SOCKS);
+    for thousandths in [0, -1_000, 1, 499, 2_000, 1_000_000_000] {
+        let asked = Command::SetQuantity {
+            line: 1,
+            quantity: Quantity(thousandths),
+        };
+        shop.refused_with(asked, RefusalCode::QuantityInvalid, json!({}));
+    }
+    shop.refused_with(
+        Command::ScanCode {
+            code: SOCKS.to_owned(),
+        },
+        RefusalCode::QuantityInvalid,
+        json!({}),
+    );
+    assert_eq!(shop.cart().lines[0].quantity, Quantity::ONE);
+    shop.pay_cash(None);
+    shop.verify_clean();
+}
+
+#[test]
+fn a_part_that_becomes_strict_needs_a_right_on_a_cart_that_has_the_kit_already() {
+    let mut shop = shop(0);
+    shop.set_parts(SOCKS, &[kit_part(BALL, 2_000)]);
+    shop.scan(SOCKS);
+    shop.set_class(BALL, StockClass::Strict);
+    let pay = Command::AddTender {
+        tender: tender(TenderKind::Cash, None),
+    };
+    shop.refused_with(pay, RefusalCode::NoRight, kit_without_right(0));
+    shop.grant(BALL, 2, DAY_MS);
+    shop.pay_cash(None);
+    let left = shop
+        .ledger()
+        .right(variant(BALL), &shop.location(), &shop.now());
+    assert_eq!(left.expect("right"), Quantity(0));
+    shop.verify_clean();
+}
+
+#[test]
+fn no_document_of_the_stockroom_names_a_kit() {
+    let mut shop = kit_shop(0);
+    let refused = shop.refused(Command::StockLineage {
+        variant: variant(SOCKS),
+    });
+    assert_eq!(refused.code, RefusalCode::Untracked);
 }
