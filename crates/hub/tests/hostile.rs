@@ -1,6 +1,7 @@
 //! An enrolled till that writes what no till of ours would: every kind of event with fields changed, gone, doubled
 //! or huge, under a chain and a signature that are right. The server answers with an acknowledgement or a code, its
-//! file stays verifiable, and the till next door and the other tenant lose nothing.
+//! file stays verifiable, and the till next door loses nothing. Other tenants have files of their own; that they are left
+//! alone is asked over sockets, in `hub-http`.
 
 mod support;
 

@@ -350,6 +350,15 @@ fn a_bad_event_is_kept_acknowledged_and_set_aside_and_the_next_one_goes_on() {
             let received = till.received(world.variant("BAL-4"), Quantity(i64::MAX));
             till.append(&received);
         }),
+        // Each amount fits, the balance does not.
+        ("overflow", |till, _| {
+            let Fact::CashMoved(mut moved) = till.cash_moved(till.number()) else {
+                panic!("money")
+            };
+            moved.movement = domain::event::CashMovement::PayIn;
+            moved.amount_minor = i64::MAX;
+            till.append(&Fact::CashMoved(moved));
+        }),
         ("clock_ahead", |till, _| {
             till.hlc = domain::time::Hlc::default().tick(support::WALL + 10 * 365 * 86_400_000);
             till.count("LM", Default::default(), vec![]);
