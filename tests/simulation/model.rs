@@ -97,6 +97,7 @@ const COUNTS: &[Case] = &[
 
 const LEASES: &[Case] = &[
     (&[Wrong::LeaseIgnored], World::SEAL, 8),
+    (&[Wrong::ClockSetBack], World::SEAL, 8),
     (&[Wrong::ReclaimByTime], World::SEAL, 6),
     (&[Wrong::ReclaimByCountAlone], World::SEAL, 7),
     (&[Wrong::AnyCountReclaims], World::SEAL, 10),
@@ -110,6 +111,11 @@ const PATHS: &[Case] = &[
     (&[Wrong::MovedLeaseForgotten], World::SEAL_PATH, 12),
     (&[Wrong::OwnLeaseForgotten], World::SEAL_PATH, 11),
     (&[Wrong::TakenUnwritten], World::SEAL_MOVES, 15),
+    (
+        &[Wrong::NoClamp, Wrong::TakenUnwritten],
+        World::SEAL_PATH,
+        12,
+    ),
 ];
 
 const SERVER: &[Case] = &[
@@ -145,6 +151,21 @@ fn wrong_rules_about_moved_rights_oversell() {
 #[test]
 fn wrong_rules_about_a_restored_server_oversell() {
     breaks(SERVER);
+}
+
+/// Rules that the others make up for: each alone may be wrong.
+#[test]
+fn second_nets_break_nothing_by_themselves() {
+    for (wrong, world) in [
+        (Wrong::NoClamp, World::OVERRIDE),
+        (Wrong::NoClamp, World::SEAL_MOVES),
+        (Wrong::ClocksDecide, World::COUNT),
+    ] {
+        let found = search(&world, Rules::but(&[wrong]), WHOLE);
+        assert!(found.is_whole, "{}", world.name);
+        let name = world.name;
+        assert_eq!(found.broken, None, "{wrong:?} in {name}");
+    }
 }
 
 #[test]

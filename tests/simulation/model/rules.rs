@@ -69,6 +69,8 @@ wrong! {
     RightsCarriedOver,
     /// A till's rights do not end with its lease.
     LeaseIgnored,
+    /// A till's clock was set back by a tick, and it believes it.
+    ClockSetBack,
     /// Rights come back when their lease has ended.
     ReclaimByTime,
     /// Rights come back by a count, whatever their lease.
@@ -127,6 +129,7 @@ impl Rules {
             Wrong::SameStream,
             Wrong::RightsCarriedOver,
             Wrong::LeaseIgnored,
+            Wrong::ClockSetBack,
         ];
         !asks.into_iter().any(|wrong| self.is(wrong))
     }
@@ -166,7 +169,11 @@ impl Rules {
         if self.is(Wrong::OwnLeaseForgotten) && holds_taken {
             return till.taken_lease;
         }
-        till.lease.min(till.taken_lease)
+        let end = till.lease.min(till.taken_lease);
+        if self.is(Wrong::ClockSetBack) && end > 0 {
+            return end.saturating_add(1);
+        }
+        end
     }
 
     /// Whether a till may sell one unit without asking anybody.

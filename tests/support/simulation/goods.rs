@@ -129,7 +129,7 @@ impl Goods {
             let slack = self.slack.get(place).copied().unwrap_or_default();
             ensure!(
                 units + slack >= promised,
-                "oversold: {units} of {} lie at {}, {promised} are promised ({slack} may be missing)",
+                "V5: oversold: {units} of {} lie at {}, {promised} are promised ({slack} may be missing)",
                 place.0,
                 place.1
             );

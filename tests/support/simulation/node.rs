@@ -881,7 +881,7 @@ impl Node {
         for number in numbers {
             ensure!(
                 ledger.receipt(number)?.is_some(),
-                "an acknowledged sale is missing: {number}"
+                "V4: an acknowledged sale is missing: {number}"
             );
         }
         Ok(())

@@ -371,8 +371,14 @@ impl Chain {
                 .with_context(|| format!("after step {index}: {step:?}"))?;
             self.outcome.steps += 1;
         }
-        self.calm().context("after the last step")?;
-        check::everything(&mut self).context("when all was quiet")?;
+        let calm = self.calm();
+        let rest = check::everything(&mut self).context("when all was quiet");
+        // What keeps a chain from becoming quiet may have broken more than that.
+        match (calm, rest) {
+            (Ok(()), rest) => rest?,
+            (Err(error), Ok(())) => return Err(error.context("after the last step")),
+            (Err(error), Err(rest)) => bail!("after the last step: {error:#}\n{rest:#}"),
+        }
         self.outcome.requests = self.net.traffic.arrived;
         self.outcome.sales = self.sold.len() as u64;
         self.outcome.till_days = self.nodes.iter().map(|node| node.shifts).sum();
@@ -488,7 +494,7 @@ impl Chain {
         if !self.numbers.insert(number.clone()) {
             ensure!(
                 self.nodes[till].rolled_back,
-                "number {number} was given twice"
+                "V10: number {number} was given twice"
             );
             self.given_twice.insert(number.clone());
         }
@@ -780,7 +786,7 @@ impl Chain {
         self.nodes[till].restart(cut, now)?;
         ensure!(
             self.nodes[till].stream()? == before,
-            "a new stream after a restart"
+            "V4: a new stream after a restart"
         );
         self.still_there(till)
     }
@@ -821,7 +827,7 @@ impl Chain {
         }
         ensure!(
             node.rolled_back,
-            "till {till} does not notice that its files are older"
+            "V4: till {till} does not notice that its files are older"
         );
         self.forgive_since_save(till, after);
         Ok(())
@@ -833,7 +839,8 @@ impl Chain {
         } else {
             self.server.left_by(cut, &mut self.rng)
         };
-        self.open_server(&left)
+        self.open_server(&left)?;
+        check::v4_promises_are_kept(self)
     }
 
     fn open_server(&mut self, files: &Snapshot) -> Result<()> {
@@ -941,7 +948,7 @@ impl Chain {
             .map(|node| node.unsynced().unwrap_or(u64::MAX))
             .collect();
         let differ = check::feeds_behind(self)?;
-        bail!("not quiet after {ROUNDS_MAX} talks each; unsynced events: {left:?}; {differ:?}")
+        bail!("V11: not quiet after {ROUNDS_MAX} talks each; unsynced events: {left:?}; {differ:?}")
     }
 }
 
@@ -950,7 +957,7 @@ pub fn number_of(index: usize) -> String {
     format!("{:02}", index / 2 + 1)
 }
 
-fn server_now(wall_ms: i64) -> Now {
+pub(super) fn server_now(wall_ms: i64) -> Now {
     Now {
         wall_ms,
         boot: Boot {
