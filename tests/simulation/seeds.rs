@@ -226,11 +226,11 @@ const CAUGHT_BY_CHANCE: &[(Mutant, u64)] = &[
     (Mutant::DeltaGrants, 2),
     (Mutant::PromiseOnHand, 1),
     (Mutant::DedupeOff, 1),
-    (Mutant::VersionOutside, 7),
+    (Mutant::VersionOutside, 1),
     (Mutant::WitnessOff, 1),
     (Mutant::TillNotDurable, 3),
-    (Mutant::AckBeforeCommit, 3),
-    (Mutant::HashCheckOff, 1),
+    (Mutant::AckBeforeCommit, 4),
+    (Mutant::HashCheckOff, 11),
 ];
 
 #[test]

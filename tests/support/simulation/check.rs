@@ -13,10 +13,9 @@
 //! | V9 | receipts, tenders and takings are one sum | `v9_takings_are_the_sales` | when all is quiet |
 //! | V10 | each event counts once | `v10_sales_are_there_once` | when all is quiet |
 //! | V11 | when faults stop, all is quiet soon | `Chain::calm` | at the end |
-//! | V12 | no sale waits for the network | `v12_nobody_waited` | after every sale |
+//! | V12 | no sale waits for the network | `Node::sell`, `Node::ticket`, `v12_nobody_waited` | after every sale |
 //!
-//! A till is a library without a socket here, so V12 says no more than that a sale is answered at once, and that nobody
-//! has given it a socket since. Every message begins with the name of its rule; what only `verify` of a file says begins
+//! V12 is that a sale is done when its step is, link or no link, and that nothing was sent for it. Every message begins with the name of its rule; what only `verify` of a file says begins
 //! with `verify`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -423,7 +423,7 @@ impl Node {
         self.ensure_open(now_ms)?;
         match self.try_sell(first, lines, units, now_ms)? {
             Answer::Ok(Reply::Completed(done)) => Ok(self.note(&done, BTreeMap::new())),
-            other => bail!("a sale was not completed: {other:?}"),
+            other => bail!("V12: a sale was not completed: {other:?}"),
         }
     }
 
@@ -564,7 +564,7 @@ impl Node {
                 self.clear(now_ms)?;
                 Ok(None)
             }
-            other => bail!("a strict article was not sold: {other:?}"),
+            other => bail!("V12: a strict article was not sold: {other:?}"),
         }
     }
 
