@@ -251,7 +251,8 @@ pub struct Engine {
     server_head: Option<ServerHead>,
     events_max: usize,
     push_stop: Option<PushStop>,
-    pull_refused: bool,
+    /// Boot time until which nothing is pulled, because the server refused to answer in this version.
+    pull_refused: Option<u64>,
     /// The till has no room for what would come.
     pulls_paused: bool,
     damaged: BTreeMap<FeedName, u32>,
@@ -281,7 +282,7 @@ impl Engine {
             server_head: None,
             events_max: config.push_events_max,
             push_stop: None,
-            pull_refused: false,
+            pull_refused: None,
             pulls_paused: false,
             damaged: BTreeMap::new(),
             fetching: Fetching::new(config.part_bytes),
@@ -300,7 +301,7 @@ impl Engine {
     /// Somebody asks to try now. A wait that the server asked for is kept.
     pub fn nudge(&mut self) {
         self.next_pull = 0;
-        self.pull_refused = false;
+        self.pull_refused = None;
         if !self.asked_to_wait {
             self.not_before = 0;
         }
@@ -424,6 +425,10 @@ impl Engine {
         {
             self.push_stop = None;
         }
+        if self.pull_refused.is_some_and(|at| is_due(at, now)) {
+            self.pull_refused = None;
+            self.next_pull = 0;
+        }
         let push_wanted = self.push_stop.is_none() && acked < head.seq;
         let pull_due = self.more || is_due(self.next_pull, now);
         if !push_wanted && !pull_due {
@@ -512,7 +517,7 @@ impl Engine {
     }
 
     const fn no_pull(&self) -> bool {
-        self.pull_refused || self.pulls_paused
+        self.pull_refused.is_some() || self.pulls_paused
     }
 
     /// What the server is known to hold: its own last word in this run, else what the ledger remembers.
@@ -688,7 +693,7 @@ impl Engine {
             Standing::Problem(Problem::FeedDamaged)
         } else if pages.stuck {
             Standing::Problem(Problem::ServerNonsense)
-        } else if self.pull_refused {
+        } else if self.pull_refused.is_some() {
             Standing::Problem(Problem::Upgrade)
         } else {
             Standing::Online
@@ -960,11 +965,11 @@ impl Engine {
             }
             ProtocolError::Upgrade => {
                 self.standing = Standing::Problem(Problem::Upgrade);
+                // Not for ever: a server may be put back, and a till that sells never starts anew.
+                self.pull_refused = Some(now.boot.ms + BACKOFF_MS_MAX);
                 if flight.pulled && flight.pushed.is_some() {
-                    self.pull_refused = true;
                     self.again(now);
                 } else {
-                    self.pull_refused = true;
                     self.more = false;
                     self.next_pull = now.boot.ms + BACKOFF_MS_MAX;
                     self.failures = self.failures.max(5);

@@ -7,6 +7,7 @@
 pub mod engine;
 pub mod outgoing;
 pub mod pace;
+mod unpack;
 
 pub mod enrol;
 pub mod http;

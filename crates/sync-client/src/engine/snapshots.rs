@@ -6,7 +6,6 @@
 //! with a file, its feed is read in pages in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 
 use domain::time::Now;
 use ed25519_dalek::SigningKey;
@@ -20,6 +19,7 @@ use super::{
     sign_request,
 };
 use crate::outgoing::{Outgoing, OutgoingKind, TransportOutcome};
+use crate::unpack::unpack;
 
 /// How much smaller parts become after failures, and larger after successes.
 const PART_FACTOR_MAX: u64 = 8;
@@ -324,9 +324,7 @@ fn read(file: &Snapshot, bytes: &[u8]) -> Option<FeedPage> {
     if bytes.len() as u64 != file.bytes || Snapshot::digest(bytes) != file.digest {
         return None;
     }
-    let mut json = Vec::new();
-    let decoder = zstd::stream::read::Decoder::new(bytes).ok()?;
-    decoder.take(file.decoded + 1).read_to_end(&mut json).ok()?;
+    let json = unpack(bytes, file.decoded)?;
     if json.len() as u64 != file.decoded {
         return None;
     }

@@ -14,8 +14,8 @@ use ledger::{Ledger, LedgerError, NewStream};
 use sync_client::{Engine, EngineConfig, EngineEvent, Link, Outgoing, TransportOutcome};
 use sync_protocol::feed::{checksum_add, row_checksum};
 use sync_protocol::{
-    Cursor, FeedName, FeedPage, FeedRow, HEADER_DEVICE, HEADER_SIGNATURE, ProtocolError, Snapshot,
-    SyncReply, SyncRequest, sign,
+    Cursor, FeedName, FeedPage, FeedRow, HEADER_DEVICE, HEADER_SIGNATURE, PROTOCOL, ProtocolError,
+    Snapshot, SyncReply, SyncRequest, sign,
 };
 use uuid::Uuid;
 
@@ -53,6 +53,8 @@ pub struct Server {
     pub requests: Vec<SyncRequest>,
     /// Takes no batch with more events than this.
     pub batch_max: usize,
+    /// The version of the protocol that it speaks; like the real one it takes nothing of a request in another.
+    pub protocol: u32,
     /// Cannot read events at these positions when they come.
     pub unreadable: Vec<u64>,
     pub offers_snapshots: bool,
@@ -214,6 +216,9 @@ impl Server {
         decoder.read_to_end(&mut text).expect("zstd");
         let request: SyncRequest = serde_json::from_slice(&text).expect("request");
         self.requests.push(request.clone());
+        if request.protocol != self.protocol {
+            return Err(ProtocolError::Upgrade);
+        }
         assert_eq!(request.stream, self.stream);
         self.push(&request)?;
         let ack_seq = self.events.len() as u64;
@@ -388,6 +393,7 @@ impl World {
             page_rows: 100,
             requests: Vec::new(),
             batch_max: usize::MAX,
+            protocol: PROTOCOL,
             unreadable: Vec::new(),
             offers_snapshots: false,
             files: BTreeMap::new(),

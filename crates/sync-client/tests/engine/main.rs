@@ -11,7 +11,7 @@ use fake::{CATALOGUE, Fault, World};
 use sync_client::engine::Problem;
 use sync_client::pace::{BACKOFF_MS_MAX, Pace};
 use sync_client::{EngineEvent, Standing, TransportOutcome};
-use sync_protocol::{FeedName, Poke, ProtocolError};
+use sync_protocol::{FeedName, PROTOCOL, Poke, ProtocolError};
 
 #[test]
 fn what_happened_reaches_the_server_once_and_is_acknowledged() {
@@ -496,7 +496,38 @@ fn shut_out_keeps_everything_and_comes_back() {
 }
 
 #[test]
-fn an_old_till_still_pushes_what_it_sold() {
+fn a_till_whose_version_is_not_spoken_keeps_selling_and_goes_on_when_it_is() {
+    let mut world = World::new();
+    world.settle();
+    let acked = world.acked();
+    // Head office put another server there: like every server it takes nothing of a request that it does not speak.
+    world.server.protocol = PROTOCOL + 1;
+    world.server.put(&CATALOGUE, "style:1", Some("{}"));
+    world.happen(2);
+    let asked = world.server.requests.len();
+    world.live(6);
+    assert_eq!(world.engine.standing(), Standing::Problem(Problem::Upgrade));
+    assert_eq!(world.acked(), acked);
+    assert_eq!(world.ledger.unsynced().expect("unsynced").count, 2);
+    // The first refusal is answered with the sales alone, in case only the pull was meant; after that it is slow.
+    let tries = world.server.requests.len() - asked;
+    assert!((2..=8).contains(&tries), "{tries}");
+    assert_eq!(world.server.requests[asked + 1].limit, 0);
+    world.happen(3);
+    assert_eq!(world.ledger.unsynced().expect("unsynced").count, 5);
+    // And back: nobody has to start the till anew for its prices to go on.
+    world.server.protocol = PROTOCOL;
+    for _ in 0..20 {
+        world.pass(30_000);
+        world.settle();
+    }
+    world.assert_in_step();
+    assert_eq!(world.engine.standing(), Standing::Online);
+    assert!(world.ledger.cursors().expect("cursors")[&CATALOGUE].ver > 0);
+}
+
+#[test]
+fn a_till_whose_pull_alone_is_refused_sends_what_it_sold() {
     let mut world = World::new();
     world.server.put(&CATALOGUE, "style:1", Some("{}"));
     world.happen(2);
@@ -505,6 +536,14 @@ fn an_old_till_still_pushes_what_it_sold() {
     assert_eq!(world.server.requests.last().expect("request").limit, 0);
     world.assert_in_step();
     assert_eq!(world.engine.standing(), Standing::Problem(Problem::Upgrade));
+    // It does not believe so for ever, however much it sells meanwhile.
+    for _ in 0..20 {
+        world.happen(1);
+        world.pass(30_000);
+        world.settle();
+    }
+    assert_eq!(world.engine.standing(), Standing::Online);
+    assert!(world.ledger.cursors().expect("cursors")[&CATALOGUE].ver > 0);
 }
 
 #[test]
