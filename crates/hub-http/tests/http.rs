@@ -1,5 +1,7 @@
 //! The sync routes over real sockets: who is let in, what is too much, and who is shown the door.
 
+#[path = "http/refusals.rs"]
+mod refusals;
 #[path = "http/snapshots.rs"]
 mod snapshots;
 #[path = "http/tenants.rs"]
