@@ -220,6 +220,7 @@ impl Chain {
                 quantity: Quantity::units(units).expect("units"),
                 expected: None,
                 looked: None,
+                ago_ms: 0,
             }],
             reason: CountReason::Count,
             document: None,

@@ -1,6 +1,7 @@
 //! Scenarios over several crates: each module is a story that a shopkeeper could tell.
 
 mod accounts;
+mod counting;
 mod frozen;
 mod import;
 mod rights;

@@ -179,6 +179,17 @@ const ONCE_BROKEN: &[(&str, u64, &[Step])] = &[
             Step::Sell(1, 31, 2, 2),
         ],
     ),
+    (
+        "a machine that was set back may lose its power in the sale that takes a number for the second time",
+        9114,
+        &[
+            Step::Save(0),
+            Step::Sell(0, 36, 3, 2),
+            Step::Sync(0),
+            Step::RollBack(0),
+            Step::Halt(0, 24),
+        ],
+    ),
 ];
 
 const HOUR_MS: i64 = 3_600_000;

@@ -369,6 +369,8 @@ pub struct Anchor {
     pub cut: BTreeMap<StreamId, u64>,
     /// When it looked at the earliest, by its own clock: milliseconds since 1970.
     pub looked_ms: u64,
+    /// The same by the clock of the counting event, as far as the fact says; never above it.
+    pub seen_ms: u64,
     /// Where other streams say that they learned of it.
     pub learned: BTreeMap<StreamId, u64>,
     /// Quantity found.
@@ -397,7 +399,7 @@ impl Anchor {
 ///    its own stream, or after its stream learned of the count: after.
 /// 2. Otherwise, of a strict variant, goods that left are after and goods that came are before: no doubt may turn
 ///    into a promise. Counting a sale twice shows one unit too few, which a recount finds.
-/// 3. Otherwise the clock says so. A device takes over the clock of the counts it learns of, so everything it does
+/// 3. Otherwise the clock says so, and the first look at the goods is what it is compared with. A device takes over the clock of the counts it learns of, so everything it does
 ///    later is after them; and what it did before, with a right clock, is before: a sale that reaches the server
 ///    days after a count of the emptied shelf does not empty it again.
 pub fn is_after(event: &EventRef, moved: impl Into<Moved>, anchor: &Anchor) -> bool {
@@ -418,6 +420,9 @@ pub fn is_after(event: &EventRef, moved: impl Into<Moved>, anchor: &Anchor) -> b
     }
     if moved.strict {
         return moved.delta < Quantity::ZERO;
+    }
+    if anchor.seen_ms < anchor.at.hlc.ms() {
+        return event.hlc.ms() > anchor.seen_ms;
     }
     event.hlc > anchor.at.hlc
 }
@@ -522,6 +527,7 @@ pub fn counted(at: &EventRef, count: &StockCounted) -> BTreeMap<VariantId, Ancho
         at: *at,
         cut: count.cut.clone(),
         looked_ms: at.hlc.ms(),
+        seen_ms: at.hlc.ms(),
         learned: BTreeMap::new(),
         quantity,
     };
@@ -530,9 +536,12 @@ pub fn counted(at: &EventRef, count: &StockCounted) -> BTreeMap<VariantId, Ancho
         .map(|(variant, quantity)| (variant, anchor(quantity)))
         .collect();
     for item in &count.items {
-        let (Some(looked), Some(anchor)) = (&item.looked, anchors.get_mut(&item.variant)) else {
+        let Some(anchor) = anchors.get_mut(&item.variant) else {
             continue;
         };
+        let seen_ms = at.hlc.ms().saturating_sub(item.ago_ms);
+        anchor.seen_ms = anchor.seen_ms.min(seen_ms);
+        let Some(looked) = &item.looked else { continue };
         let wall = u64::try_from(looked.wall).unwrap_or(0);
         anchor.looked_ms = anchor.looked_ms.min(wall);
         for (stream, seq) in &looked.folded {

@@ -660,6 +660,7 @@ pub(crate) fn stock_row(
             stream: anchor.at.stream,
             seq: anchor.at.seq,
             hlc: anchor.at.hlc,
+            seen_ms: (anchor.seen_ms < anchor.at.hlc.ms()).then_some(anchor.seen_ms),
             cut: anchor.cut,
         });
         let zone = key.zone;

@@ -107,6 +107,7 @@ fn played(world: &mut World, steps: &[Step]) -> Vec<Till> {
                     quantity: Quantity::units(*units).expect("units"),
                     expected: None,
                     looked,
+                    ago_ms: units.unsigned_abs() % 4,
                 };
                 tills[*till].count("LM", cut, vec![item]);
             }
@@ -194,6 +195,7 @@ fn goods(what: u8, variant: VariantId, units: i64, last: (StreamId, u64)) -> Fac
                 quantity: Quantity::units(units).expect("units"),
                 expected: None,
                 looked: None,
+                ago_ms: 0,
             }],
             reason: CountReason::Count,
             document: None,
@@ -561,6 +563,7 @@ fn a_count_may_take_the_place_from_another_in_favour_of_a_third() {
                 quantity,
                 expected: None,
                 looked: None,
+                ago_ms: 0,
             }],
         );
     }

@@ -446,6 +446,7 @@ fn a_till_moves_no_goods_and_no_money_of_another_store() {
         quantity: domain::quantity::Quantity::units(99).expect("units"),
         expected: None,
         looked: None,
+        ago_ms: 0,
     };
     till.count("TC", Default::default(), vec![found]);
     let mut sale = till.sale(variant, 1, 10_000);

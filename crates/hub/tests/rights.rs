@@ -222,6 +222,7 @@ impl Player {
                 quantity: units(found),
                 expected: None,
                 looked,
+                ago_ms: 0,
             }],
             reason: CountReason::Count,
             document: None,

@@ -67,6 +67,7 @@ impl Zone {
             },
             cut: anchor.cut,
             looked_ms: anchor.hlc.ms(),
+            seen_ms: anchor.seen_ms.unwrap_or(anchor.hlc.ms()),
             // Our own clock has followed the count's since we learned of it, which tells as much.
             learned: BTreeMap::new(),
             quantity,
@@ -505,6 +506,7 @@ struct Count {
     zone: Box<str>,
     cut: Arc<BTreeMap<StreamId, u64>>,
     looked_ms: u64,
+    seen_ms: u64,
     quantity: Quantity,
 }
 
@@ -577,6 +579,7 @@ impl Count {
             at: self.at,
             cut: BTreeMap::clone(&self.cut),
             looked_ms: self.looked_ms,
+            seen_ms: self.seen_ms,
             learned: BTreeMap::new(),
             quantity,
         }
@@ -635,6 +638,7 @@ impl OwnMovements {
                     Arc::new(found.cut)
                 },
                 looked_ms: found.looked_ms,
+                seen_ms: found.seen_ms,
                 quantity: found.quantity,
             };
             self.of(variant).counts.push(count);

@@ -188,6 +188,9 @@ pub struct AnchorRef {
     pub hlc: Hlc,
     /// What its author had folded: events in the cut lie before it.
     pub cut: BTreeMap<StreamId, u64>,
+    /// When its author looked at the goods first, milliseconds of the same clock; none where that was no earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_ms: Option<u64>,
 }
 
 /// Row `incident:{id}` of a configuration feed: what a person of the store should look at. The whole story is head

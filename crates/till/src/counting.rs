@@ -1,19 +1,20 @@
 //! Counting while the shop sells. A count in progress is a draft like a cart; finishing it writes one fact, which
 //! says what this till had folded of every stream, so that nobody has to stop for it.
 //!
-//! Between the scan of an article and the end of the count the shop goes on. What left the books after the last scan
-//! is taken along, and what we put there ourselves; what left between the first scan and the last, when nobody can tell
-//! on which side of the counter's eyes, is taken for gone: the shelf may then hold one more than the books, never one
-//! less. Of strict variants only our own movements are taken along: the fact says what we knew at the look, so that
-//! what others did is set against the look by everybody who hears of both.
+//! Between the scan of an article and the end of the count the shop goes on. What this till moved after the last scan is
+//! taken along; what left here between the first scan and the last, when nobody can tell on which side of the counter's
+//! eyes, is taken for gone: the shelf may then hold one more than the books, never one less. What others moved is not: the
+//! fact says when the goods were looked at first and what we knew then, so that it is set against the look by everybody
+//! who hears of both.
 
 use std::collections::BTreeMap;
 
 use domain::catalog::StockClass;
-use domain::event::{ALL_ZONES, CountReason, Counted, Fact, Looked, StockCounted, StreamPos};
+use domain::event::{ALL_ZONES, CountReason, Counted, Fact, Looked, StockCounted};
 use domain::ids::{DocumentId, EventId, StreamId, VariantId};
 use domain::quantity::{QUANTITY_MAX, Quantity};
 use domain::stock::GOODS_LINES_MAX;
+use domain::time::{Boot, Now};
 use serde::{Deserialize, Serialize};
 
 use crate::checkout::Terms;
@@ -73,8 +74,20 @@ pub(crate) struct Seen {
     seq: u64,
     /// On hand in the zone.
     stock: Option<Quantity>,
-    /// The count that it stood on.
-    count: Option<StreamPos>,
+    /// The clock that nobody sets; none in a draft from before it was kept.
+    #[serde(default)]
+    boot: Option<Boot>,
+}
+
+impl Seen {
+    /// How long ago it was, in milliseconds. Across a start of the machine the wall clock tells, and one that was set back
+    /// says nothing.
+    fn ago_ms(&self, now: &Now) -> u64 {
+        match self.boot {
+            Some(then) if then.id == now.boot.id => now.boot.ms.saturating_sub(then.ms),
+            Some(_) | None => u64::try_from(now.wall_ms.saturating_sub(self.wall)).unwrap_or(0),
+        }
+    }
 }
 
 /// What the end of a count makes of a variant.
@@ -200,12 +213,15 @@ impl Till {
         let mut items = Vec::with_capacity(draft.items.len());
         for (variant, item) in &draft.items {
             let reckoned = self.reckon(*variant, item, &draft.head.zone, &terms)?;
-            let is_strict = self.is_strict(*variant, &terms)?;
+            let looked = looked(item, &cut, own);
+            // Where nothing else was heard of, only seals ask when somebody looked, and those of strict variants alone.
+            let tells = !looked.folded.is_empty() || self.is_strict(*variant, &terms)?;
             items.push(Counted {
                 variant: *variant,
                 quantity: reckoned.quantity,
                 expected: reckoned.expected,
-                looked: is_strict.then(|| looked(item, &cut, own)),
+                looked: tells.then_some(looked),
+                ago_ms: item.first.ago_ms(&call.now),
             });
         }
         let view = self.count_view(&draft, true, &terms)?;
@@ -254,9 +270,9 @@ impl Till {
             .map_err(|error| storage_refusal(&error))?;
         Ok(Seen {
             wall: call.now.wall_ms,
+            boot: Some(call.now.boot),
             seq: book.head().seq,
             stock: known.map(|known| known.quantity),
-            count: known.and_then(|known| known.count),
         })
     }
 
@@ -274,22 +290,14 @@ impl Till {
             .map_err(failed)?;
         let now = Seen {
             stock: known.map(|known| known.quantity),
-            count: known.and_then(|known| known.count),
             seq: book.head().seq,
             ..item.last
         };
-        let is_strict = self.is_strict(variant, terms)?;
-        let moved = |from, to| {
-            if is_strict {
-                self.moved_here(variant, zone, (from, to))
-            } else {
-                self.moved(variant, zone, (from, to))
-            }
-        };
+        let moved = |from, to| self.moved_here(variant, zone, (from, to));
         let since = moved(&item.last, &now)?;
         let between = moved(&item.first, &item.last)?;
-        // What others did of a strict variant is set against the look wherever it is heard of, here too.
-        let expected = match item.first.stock.filter(|_| is_strict) {
+        // What others did is set against the look wherever it is heard of, here too.
+        let expected = match item.first.stock {
             Some(stock) => Some(
                 stock
                     .checked_add(moved(&item.first, &now)?)
@@ -310,24 +318,6 @@ impl Till {
             since,
             quantity,
         })
-    }
-
-    /// What the books moved between two looks at them. What others brought may have lain there when we looked, and only
-    /// have been heard of since: of what others moved only what left is taken along. Where another count came in between,
-    /// the figures are not of one kind, and only our own movements can be told.
-    fn moved(
-        &self,
-        variant: VariantId,
-        zone: &str,
-        (from, to): (&Seen, &Seen),
-    ) -> Result<Quantity, Refusal> {
-        let own = self.moved_here(variant, zone, (from, to))?;
-        if let (Some(before), Some(after)) = (from.stock, to.stock)
-            && from.count == to.count
-        {
-            return Ok(own.min(less(after, before)?));
-        }
-        Ok(own)
     }
 
     /// What this till moved between two looks.

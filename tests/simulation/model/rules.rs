@@ -477,6 +477,7 @@ fn anchor(rules: Rules, state: &State, number: u8, count: &Count) -> Anchor {
             .map(|stream| (stream_id(stream), u64::from(count.cut[stream])))
             .collect(),
         looked_ms: at.hlc.ms(),
+        seen_ms: at.hlc.ms(),
         learned: learned.collect(),
         quantity: units(signed(count.found)),
     }

@@ -379,11 +379,16 @@ fn v10_sales_are_there_once(
     let mut ids: BTreeMap<SaleId, &str> = BTreeMap::new();
     // A machine set back with its very files cannot know that it sold a cart before, nor which numbers it gave.
     let unaware = chain.nodes.iter().any(|node| node.rolled_back_ever);
+    // Nor was anybody told of a sale in which it lost its power: its number is not on the list of those given twice.
+    let untold = |sale: &&SaleBody| {
+        let of = |node: &&Node| node.rolled_back_ever && node.unanswered.contains(&sale.sale);
+        chain.nodes.iter().any(|node| of(&node))
+    };
     for sale in events.values().filter_map(|(_, fact)| sale_of(fact)) {
         let same = by_number.entry(&sale.number).or_default();
         same.push(sale);
         ensure!(
-            same.len() == 1 || chain.given_twice.contains(&sale.number),
+            same.len() == 1 || chain.given_twice.contains(&sale.number) || same.iter().any(untold),
             "V10: number {} is on two receipts",
             sale.number
         );

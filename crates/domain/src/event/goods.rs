@@ -242,6 +242,13 @@ pub struct Counted {
     /// nothing depends on it, as of goods that are not strict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<Looked>,
+    /// How long before the end of the count the goods were looked at first, milliseconds.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub ago_ms: u64,
+}
+
+const fn is_none(ms: &u64) -> bool {
+    *ms == 0
 }
 
 /// A look at goods that are counted.

@@ -138,6 +138,7 @@ fn count(zone: &str, units: i64, cut: &[(u8, u64)]) -> Fact {
             quantity: Quantity(units * 1_000),
             expected: None,
             looked: None,
+            ago_ms: 0,
         }],
         reason: CountReason::Count,
         document: None,

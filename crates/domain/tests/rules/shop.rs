@@ -379,6 +379,7 @@ pub fn counted(number: u64, units: i64, cut: BTreeMap<StreamId, u64>) -> Fact {
             quantity: Quantity(units * 1_000),
             expected: None,
             looked: None,
+            ago_ms: 0,
         }],
         reason: CountReason::Count,
         document: None,

@@ -143,6 +143,7 @@ fn what_no_cut_can_order_the_clock_orders_and_for_strict_variants_doubt_does() {
         at: at(9, 7, 50),
         cut: cut(&[(1, 3), (9, 99)]),
         looked_ms: at(9, 7, 50).hlc.ms(),
+        seen_ms: at(9, 7, 50).hlc.ms(),
         learned: BTreeMap::new(),
         quantity: Quantity(0),
     };
@@ -166,14 +167,41 @@ fn what_no_cut_can_order_the_clock_orders_and_for_strict_variants_doubt_does() {
             "{event:?} in"
         );
     }
+    // The clock is asked about the look, where that was some time before the end.
+    let at_ms = |stream, seq, ms: i64| EventRef {
+        hlc: Hlc::default().tick(ms),
+        ..at(stream, seq, 0)
+    };
+    let looked = Anchor {
+        at: at_ms(9, 7, 50),
+        looked_ms: 50,
+        seen_ms: 40,
+        ..anchor.clone()
+    };
+    for (event, after) in [
+        (at_ms(1, 4, 40), false),
+        (at_ms(1, 4, 41), true),
+        (at_ms(1, 3, 99), false),
+        (at_ms(9, 6, 45), false),
+    ] {
+        for delta in [-1, 1] {
+            assert_eq!(
+                is_after(&event, Quantity(delta), &looked),
+                after,
+                "{event:?}"
+            );
+        }
+    }
     let strict = |delta| Moved {
         delta: Quantity(delta),
         strict: true,
         included_in: None,
     };
-    for clock in [49, 50, 51] {
-        assert!(is_after(&at(1, 4, clock), strict(-1), &anchor), "{clock}");
-        assert!(!is_after(&at(1, 4, clock), strict(1), &anchor), "{clock}");
+    for clock in [39, 49, 50, 51] {
+        for anchor in [&anchor, &looked] {
+            assert!(is_after(&at(1, 4, clock), strict(-1), anchor), "{clock}");
+            assert!(!is_after(&at(1, 4, clock), strict(1), anchor), "{clock}");
+        }
     }
 }
 
@@ -184,6 +212,7 @@ fn three_counts_in_a_circle_have_one_winner() {
         at: at(1, 1, 90),
         cut: cut(&[]),
         looked_ms: at(1, 1, 90).hlc.ms(),
+        seen_ms: at(1, 1, 90).hlc.ms(),
         learned: BTreeMap::new(),
         quantity: Quantity(1),
     };
@@ -191,6 +220,7 @@ fn three_counts_in_a_circle_have_one_winner() {
         at: at(2, 1, 10),
         cut: cut(&[(1, 1)]),
         looked_ms: at(2, 1, 10).hlc.ms(),
+        seen_ms: at(2, 1, 10).hlc.ms(),
         learned: BTreeMap::new(),
         quantity: Quantity(2),
     };
@@ -198,6 +228,7 @@ fn three_counts_in_a_circle_have_one_winner() {
         at: at(3, 1, 50),
         cut: cut(&[]),
         looked_ms: at(3, 1, 50).hlc.ms(),
+        seen_ms: at(3, 1, 50).hlc.ms(),
         learned: BTreeMap::new(),
         quantity: Quantity(3),
     };
@@ -258,6 +289,7 @@ fn zones_are_counted_apart_and_shown_together() {
             quantity: Quantity(units * 1_000),
             expected: None,
             looked: None,
+            ago_ms: 0,
         };
         Fact::StockCounted(StockCounted {
             approved_by: None,

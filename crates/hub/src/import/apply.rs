@@ -443,6 +443,7 @@ impl Import<'_, '_> {
                     quantity: *quantity,
                     expected: None,
                     looked: None,
+                    ago_ms: 0,
                 });
             }
         }

@@ -34,6 +34,10 @@ pub(crate) struct StockState {
 #[derive(Debug, Serialize, Deserialize)]
 struct LookedRow {
     ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<u64>,
+    /// Streams of which it knew less than at the end.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     cut: BTreeMap<StreamId, u64>,
 }
 
@@ -292,11 +296,19 @@ impl Tx<'_> {
         found: &Anchor,
         cut: &BTreeMap<StreamId, u64>,
     ) -> StoreResult<()> {
-        let looked =
-            (found.looked_ms != found.at.hlc.ms() || found.cut != *cut).then(|| LookedRow {
-                ms: found.looked_ms,
-                cut: found.cut.clone(),
-            });
+        let end = found.at.hlc.ms();
+        let row = LookedRow {
+            ms: found.looked_ms,
+            seen: (found.seen_ms < end).then_some(found.seen_ms),
+            cut: found
+                .cut
+                .iter()
+                .filter(|(stream, seq)| cut.get(stream) != Some(seq))
+                .map(|(stream, seq)| (*stream, *seq))
+                .collect(),
+        };
+        let says_more = found.looked_ms != end || row.seen.is_some() || !row.cut.is_empty();
+        let looked = says_more.then_some(row);
         let looked = looked
             .map(|looked| serde_json::to_string(&looked))
             .transpose();
@@ -345,14 +357,16 @@ impl Tx<'_> {
         (stream, seq): (StreamId, u64),
         (found, zone, looked): (i64, String, Option<String>),
     ) -> StoreResult<Anchor> {
-        let (at, cut) = self.count_event(stream, seq)?;
-        let (looked_ms, cut) = match looked {
+        let (at, mut cut) = self.count_event(stream, seq)?;
+        let end = at.hlc.ms();
+        let (looked_ms, seen_ms) = match looked {
             Some(text) => {
                 let row: LookedRow =
                     serde_json::from_str(&text).map_err(|_| StoreError::Corrupt("cut"))?;
-                (row.ms, row.cut)
+                cut.extend(row.cut);
+                (row.ms, row.seen.unwrap_or(end))
             }
-            None => (at.hlc.ms(), cut),
+            None => (end, end),
         };
         let found = Quantity(found);
         let quantity = if zone == ALL_ZONES {
@@ -364,6 +378,7 @@ impl Tx<'_> {
             at,
             cut,
             looked_ms,
+            seen_ms,
             learned: self.learned(stream, seq)?,
             quantity,
         })

@@ -323,6 +323,7 @@ fn anchored(hlc: domain::time::Hlc) -> sync_protocol::FeedPage {
         quantity: domain::quantity::Quantity(1_000),
         zones: std::collections::BTreeMap::new(),
         anchor: Some(sync_protocol::feed::AnchorRef {
+            seen_ms: None,
             stream: domain::ids::StreamId([8; 16]),
             seq: 1,
             hlc,

@@ -116,6 +116,8 @@ fn counted(desk: &Desk, zone: &str, of: &[(u128, i64)]) -> Fact {
         quantity: Quantity::units(*units).expect("quantity"),
         expected: None,
         looked: None,
+        // Of some of them the goods were looked at a while before the end.
+        ago_ms: units.unsigned_abs() % 3 * 600_000,
     };
     Fact::StockCounted(StockCounted {
         approved_by: None,
@@ -259,6 +261,7 @@ fn a_count_of_our_own_stands_until_the_server_has_folded_it() {
     );
     // Now the count too: the row stands on it, and what came after is added once.
     let anchor = |desk: &Desk| AnchorRef {
+        seen_ms: None,
         stream: STREAM,
         seq: 4,
         hlc: hlc_of(desk, 4),
@@ -295,6 +298,7 @@ fn a_count_elsewhere_that_knew_of_ours_takes_its_place_and_one_that_ours_knew_do
         let count = counted(&desk, MAIN_ZONE, &[(1, 6)]);
         desk.append(&count).expect("count"); // seq 3
         let anchor = AnchorRef {
+            seen_ms: None,
             stream: other,
             seq: 5,
             hlc: Hlc::default().tick(desk.wall - 3_600_000),
@@ -606,14 +610,9 @@ impl Server {
             self.movements.push((movement.zone, at, movement.moved));
         }
         if let Fact::StockCounted(count) = fact {
-            let anchor = Anchor {
-                at,
-                cut: count.cut.clone(),
-                looked_ms: at.hlc.ms(),
-                learned: BTreeMap::new(),
-                quantity: count.items[0].quantity,
-            };
-            self.anchors.push((count.zone.clone(), anchor));
+            for anchor in domain::stock::counted(&at, count).into_values() {
+                self.anchors.push((count.zone.clone(), anchor));
+            }
         }
     }
 
@@ -635,6 +634,7 @@ impl Server {
             })
             .collect();
         let stands = winner(&anchors).map(|anchor| AnchorRef {
+            seen_ms: (anchor.seen_ms < anchor.at.hlc.ms()).then_some(anchor.seen_ms),
             stream: anchor.at.stream,
             seq: anchor.at.seq,
             hlc: anchor.at.hlc,

@@ -149,6 +149,7 @@ fn movements_before_the_count_are_not_subtracted_from_it() {
     let other = StreamId([9; 16]);
     // In milliseconds from the beginning of the day; the sales are at 2, 4 and 5 seconds.
     let anchor = |stream, seq, ms: i64, cut: &[(StreamId, u64)]| AnchorRef {
+        seen_ms: None,
         stream,
         seq,
         hlc: Hlc::default().tick(WALL + ms),
@@ -256,6 +257,7 @@ fn what_comes_back_after_a_count_was_learnt_is_after_it() {
     // The counting device's clock is half a minute ahead of ours, another's by years.
     let counted = |number, ms: i64| {
         let anchor = AnchorRef {
+            seen_ms: None,
             stream: StreamId([9; 16]),
             seq: 5,
             hlc: Hlc::default().tick(desk.wall + ms),

@@ -390,50 +390,60 @@ fn a_count_goes_on_while_the_shop_sells() {
 }
 
 #[test]
-fn what_others_sold_after_the_scan_is_taken_along_when_the_server_has_told() {
+fn what_others_moved_is_set_against_the_look_by_whoever_hears_of_both() {
     let mut shop = store();
     count(&mut shop, json!({"type": "StartStockCount"}));
     count(
         &mut shop,
         json!({"type": "AddCounted", "variant": variant(BALL), "quantity": 9_000}),
     );
-    // Another till of the store sells three; the server says 7 now.
-    shop.set_stock("LM", &[(BALL, 7)]);
-    let view = count(&mut shop, json!({"type": "GetStockCount"}));
-    let ball = row(&view, BALL);
-    assert_eq!(
-        (ball.moved_since, ball.quantity, ball.difference),
-        (Quantity(-3_000), Quantity(6_000), Some(Quantity(-1_000)))
-    );
-    count(
-        &mut shop,
-        json!({"type": "FinishStockCount", "approval": signed()}),
-    );
-    assert_eq!(units(&mut shop, BALL), 6);
-}
-
-#[test]
-fn what_others_received_may_have_been_counted_before_anybody_heard_of_it() {
-    let mut shop = store();
-    count(&mut shop, json!({"type": "StartStockCount"}));
-    count(
-        &mut shop,
-        json!({"type": "AddCounted", "variant": variant(BALL), "quantity": 12_000}),
-    );
-    // Another till has received two, which were found already, and sold nothing.
-    shop.set_stock("LM", &[(BALL, 12)]);
+    // Another till of the store sold three and took two in, nobody here knows when; we sell one.
+    let other = StreamId([8; 16]);
+    shop.advance_ms(60_000);
+    shop.others = BTreeMap::from([(other, 5)]);
+    shop.set_stock("LM", &[(BALL, 9)]);
     sell(&mut shop, BALL);
     let view = count(&mut shop, json!({"type": "GetStockCount"}));
     let ball = row(&view, BALL);
     assert_eq!(
-        (ball.moved_since, ball.quantity),
-        (Quantity(-1_000), Quantity(11_000))
+        (ball.moved_since, ball.quantity, ball.difference),
+        (Quantity(-1_000), Quantity(8_000), Some(Quantity(-1_000)))
     );
+    shop.advance_ms(60_000);
     count(
         &mut shop,
         json!({"type": "FinishStockCount", "approval": signed()}),
     );
-    assert_eq!(units(&mut shop, BALL), 11);
+    assert_eq!(units(&mut shop, BALL), 8);
+    let Some(Fact::StockCounted(fact)) = shop.facts().pop() else {
+        panic!("a count")
+    };
+    // Those who know its events tell by their clocks which of them the look has seen.
+    assert_eq!((fact.cut[&other], fact.items[0].ago_ms), (5, 120_000));
+    let looked = fact.items[0].looked.as_ref().expect("more was heard of");
+    assert_eq!(looked.folded, BTreeMap::from([(other, 0)]));
+}
+
+#[test]
+fn how_long_ago_somebody_looked_is_told_by_the_clock_that_nobody_sets() {
+    let mut shop = store();
+    count(&mut shop, json!({"type": "StartStockCount"}));
+    count(
+        &mut shop,
+        json!({"type": "AddCounted", "variant": variant(BALL), "quantity": 9_000}),
+    );
+    shop.advance_ms(600_000);
+    let wall = shop.now().wall_ms;
+    shop.set_wall_ms(wall - 7_200_000);
+    count(
+        &mut shop,
+        json!({"type": "FinishStockCount", "approval": signed()}),
+    );
+    let Some(Fact::StockCounted(fact)) = shop.facts().pop() else {
+        panic!("a count")
+    };
+    assert_eq!(fact.items[0].ago_ms, 600_000);
+    assert_eq!(fact.items[0].looked, None, "nothing was heard of meanwhile");
 }
 
 #[test]
@@ -489,7 +499,8 @@ fn of_strict_goods_a_count_says_what_was_known_when_they_were_looked_at() {
         let found = fact.items.iter().find(|item| item.variant == variant(sku));
         found.expect("counted").clone()
     };
-    assert_eq!(item(BALL).looked, None, "the clock tells of it");
+    let ball = item(BALL).looked.expect("more was heard of");
+    assert_eq!(ball.folded.get(&other), Some(&20));
     let looked = item(STRICT).looked.expect("it is strict");
     assert_eq!(looked.wall, looked_at, "the first look");
     // Of the stream that nobody had heard of nothing was known then.
